@@ -105,6 +105,14 @@ export interface EventView {
   /** The decoded value, undefined when absent. Slow: makes objects. */
   value(field: Field): unknown;
   has(field: Field): boolean;
+  /**
+   * Finds a text without making a string: true sets `bytes`, `from` and `to` to the UTF-8 of the value, until the next
+   * call. False when the field is absent or no text.
+   */
+  locate(field: Field): boolean;
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
   set(field: Field, value: unknown): void;
   delete(field: Field): void;
   /** Adds a group of fields that was encoded once (the geo of a city). A field that is there already is replaced. */
@@ -133,7 +141,6 @@ export interface Consumer extends Partial<Running> {
   snapshot?(): Uint8Array;
   restore?(state: Uint8Array | undefined): void;
 }
-
 
 /** A run of batches on its way to one output; immutable. */
 export interface Chunk {
@@ -210,6 +217,8 @@ export interface Definition<K extends Kind = Kind, C extends z.ZodType = z.ZodTy
   readonly examples: ReadonlyArray<{ readonly title: string; readonly config: string }>;
   /** 'one': runs in worker 0 only. */
   readonly workers: 'one' | 'all';
+  /** Outputs: when chunks leave if `<buffer>` does not say: at once (a terminal), or each second. */
+  readonly flush: 'immediate' | 'interval';
   /** Pure cross-field rules; no I/O. Each text becomes an error of `check`. */
   check?(config: z.output<C>): readonly string[];
   /** Opens nothing, starts nothing. May throw a MillraceError for what only shows when it is put together. */
@@ -230,19 +239,31 @@ export interface Merged {
 
 type Declared<K extends Kind, C extends z.ZodType, M extends MetricSpecs> = Omit<
   Definition<K, C, M>,
-  'kind' | 'api' | 'metrics' | 'examples' | 'workers' | 'aliases'
+  'kind' | 'api' | 'metrics' | 'examples' | 'workers' | 'aliases' | 'flush'
 > & {
   readonly metrics?: M;
   readonly examples?: Definition['examples'];
   readonly workers?: 'one' | 'all';
+  readonly flush?: 'immediate' | 'interval';
   readonly aliases?: readonly string[];
 };
 
 const define =
   <K extends Kind>(kind: K) =>
   // The empty object is the right default for a component without metrics of its own.
-  <C extends z.ZodType, const M extends MetricSpecs = Record<never, MetricSpec>>(declared: Declared<K, C, M>): Definition<K, C, M> =>
-    ({ examples: [], workers: 'all', aliases: [], ...declared, metrics: declared.metrics ?? {}, kind, api: 1 }) as unknown as Definition<K, C, M>;
+  <C extends z.ZodType, const M extends MetricSpecs = Record<never, MetricSpec>>(
+    declared: Declared<K, C, M>,
+  ): Definition<K, C, M> =>
+    ({
+      examples: [],
+      workers: 'all',
+      flush: 'interval',
+      aliases: [],
+      ...declared,
+      metrics: declared.metrics ?? {},
+      kind,
+      api: 1,
+    }) as unknown as Definition<K, C, M>;
 
 export const defineSource = define('source');
 export const defineFilter = define('filter');

@@ -21,22 +21,82 @@ export interface ErrorCode {
 
 /** The one table of error codes; `docs/reference/errors.md` is generated from it. */
 export const ERROR_CODES = {
-  MR_CONFIG: { exit: EXIT.config, meaning: 'The configuration is not valid.', remedy: 'Mend the places that the message lists; `millrace check` shows all of them at once.' },
-  MR_USAGE: { exit: EXIT.usage, meaning: 'A command was called with an option or argument it does not know.', remedy: 'See `millrace COMMAND --help`.' },
-  MR_UNKNOWN_PLUGIN: { exit: EXIT.config, meaning: 'No component has that `@type`.', remedy: '`millrace describe` lists the components; check the spelling.' },
-  MR_NO_INPUT: { exit: EXIT.noInput, meaning: 'A file that was named does not exist or cannot be read.', remedy: 'Check the path and its permissions.' },
-  MR_PORT_TAKEN: { exit: EXIT.unavailable, meaning: 'Another process listens on that address.', remedy: 'Stop it, or set another `port`.' },
-  MR_LISTEN: { exit: EXIT.unavailable, meaning: 'The address cannot be listened on.', remedy: 'Check `bind` and `port`, and that the process may use that port.' },
-  MR_CONNECT: { exit: EXIT.unavailable, meaning: 'A server cannot be reached.', remedy: 'Check host and port; while running, the delivery is tried again by itself.' },
-  MR_AUTH: { exit: EXIT.permission, meaning: 'A server refused the credentials.', remedy: 'Check user, password or token in the configuration or its environment variables.' },
-  MR_REFUSED: { exit: EXIT.data, meaning: 'A server refused what was sent, and sending it again cannot help.', remedy: 'The message carries the reason the server gave.' },
-  MR_PROTOCOL: { exit: EXIT.unavailable, meaning: 'A peer answered in a way its protocol does not allow.', remedy: 'Check that host and port belong to the expected server and version.' },
-  MR_GEO_DATABASE: { exit: EXIT.data, meaning: 'An IP database is missing or damaged.', remedy: '`millrace geo check FILE` says what is wrong with it; the one in use stays in use.' },
-  MR_DATA_DIR: { exit: EXIT.io, meaning: 'The data directory cannot be used.', remedy: 'Set `<system> root_dir` or MILLRACE_DATA to a directory that this user may write.' },
+  MR_CONFIG: {
+    exit: EXIT.config,
+    meaning: 'The configuration is not valid.',
+    remedy: 'Mend the places that the message lists; `millrace check` shows all of them at once.',
+  },
+  MR_USAGE: {
+    exit: EXIT.usage,
+    meaning: 'A command was called with an option or argument it does not know.',
+    remedy: 'See `millrace COMMAND --help`.',
+  },
+  MR_UNKNOWN_PLUGIN: {
+    exit: EXIT.config,
+    meaning: 'No component has that `@type`.',
+    remedy: '`millrace describe` lists the components; check the spelling.',
+  },
+  MR_NO_INPUT: {
+    exit: EXIT.noInput,
+    meaning: 'A file that was named does not exist or cannot be read.',
+    remedy: 'Check the path and its permissions.',
+  },
+  MR_PORT_TAKEN: {
+    exit: EXIT.unavailable,
+    meaning: 'Another process listens on that address.',
+    remedy: 'Stop it, or set another `port`.',
+  },
+  MR_LISTEN: {
+    exit: EXIT.unavailable,
+    meaning: 'The address cannot be listened on.',
+    remedy: 'Check `bind` and `port`, and that the process may use that port.',
+  },
+  MR_CONNECT: {
+    exit: EXIT.unavailable,
+    meaning: 'A server cannot be reached.',
+    remedy: 'Check host and port; while running, the delivery is tried again by itself.',
+  },
+  MR_AUTH: {
+    exit: EXIT.permission,
+    meaning: 'A server refused the credentials.',
+    remedy: 'Check user, password or token in the configuration or its environment variables.',
+  },
+  MR_REFUSED: {
+    exit: EXIT.data,
+    meaning: 'A server refused what was sent, and sending it again cannot help.',
+    remedy: 'The message carries the reason the server gave.',
+  },
+  MR_PROTOCOL: {
+    exit: EXIT.unavailable,
+    meaning: 'A peer answered in a way its protocol does not allow.',
+    remedy: 'Check that host and port belong to the expected server and version.',
+  },
+  MR_GEO_DATABASE: {
+    exit: EXIT.data,
+    meaning: 'An IP database is missing or damaged.',
+    remedy: '`millrace geo check FILE` says what is wrong with it; the one in use stays in use.',
+  },
+  MR_DATA_DIR: {
+    exit: EXIT.io,
+    meaning: 'The data directory cannot be used.',
+    remedy: 'Set `<system> root_dir` or MILLRACE_DATA to a directory that this user may write.',
+  },
   MR_DISK: { exit: EXIT.io, meaning: 'Reading from or writing to the disk failed.', remedy: 'Check free space and permissions.' },
-  MR_NO_STATUS: { exit: EXIT.unavailable, meaning: 'No running millrace answered on its control address.', remedy: 'Start it with `millrace run`, or name its data directory with --data.' },
-  MR_NODE: { exit: EXIT.unavailable, meaning: 'No Node.js that can run millrace was found.', remedy: 'Install with optional dependencies, or put Node.js 24.12 or later on PATH.' },
-  MR_INTERNAL: { exit: EXIT.software, meaning: 'A promise of our own code was broken.', remedy: 'Please report it with the text of the message.' },
+  MR_NO_STATUS: {
+    exit: EXIT.unavailable,
+    meaning: 'No running millrace answered on its control address.',
+    remedy: 'Start it with `millrace run`, or name its data directory with --data.',
+  },
+  MR_NODE: {
+    exit: EXIT.unavailable,
+    meaning: 'No Node.js that can run millrace was found.',
+    remedy: 'Install with optional dependencies, or put Node.js 24.12 or later on PATH.',
+  },
+  MR_INTERNAL: {
+    exit: EXIT.software,
+    meaning: 'A promise of our own code was broken.',
+    remedy: 'Please report it with the text of the message.',
+  },
 } as const satisfies Record<string, ErrorCode>;
 
 export type Code = keyof typeof ERROR_CODES;

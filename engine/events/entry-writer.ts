@@ -1,0 +1,150 @@
+import type { Batch } from './batch.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { writeFloat, writeInteger, writeString, writeStringHeader, writeValue } from './msgpack.ts';
+
+/** A record of more fields than a map16 header can count is cut there; no real record comes near. */
+const MAX_FIELDS = 65_535;
+
+/** A key as it stands in an entry, encoded once by a parser. */
+export function encodeKey(name: string): Uint8Array {
+  const into = new ByteWriter(name.length + 5);
+  writeString(into, name);
+  return into.copy();
+}
+
+/**
+ * Writes msgpack entries `[EventTime, record]` one after another. Per entry: `begin`, any number of key/value pairs,
+ * then `commit` or `abort`. Nothing is allocated per entry.
+ *
+ *     92 d7 00 SSSSSSSS NNNNNNNN de CCCC pairs...     array of 2, EventTime, map16 whose count is filled in by `commit`
+ */
+export class EntryWriter {
+  readonly out: ByteWriter;
+  /** Entries committed since the last `take`. */
+  count = 0;
+  #entryAt = 0;
+  #fields = 0;
+  #open = false;
+  #seconds = 0;
+  #nanoseconds = 0;
+  #defaultSeconds = 0;
+  #defaultNanoseconds = 0;
+
+  constructor(capacity = 65_536) {
+    this.out = new ByteWriter(capacity);
+  }
+
+  /** Time of the entries whose parser finds none: that of reading, say. */
+  defaultTime(seconds: number, nanoseconds: number): void {
+    this.#defaultSeconds = seconds;
+    this.#defaultNanoseconds = nanoseconds;
+  }
+
+  defaultTimeMs(ms: number): void {
+    const seconds = Math.floor(ms / 1000);
+    this.defaultTime(seconds, Math.round((ms - seconds * 1000) * 1e6));
+  }
+
+  begin(): void {
+    if (this.#open) this.abort();
+    this.#open = true;
+    this.#fields = 0;
+    this.#seconds = this.#defaultSeconds;
+    this.#nanoseconds = this.#defaultNanoseconds;
+    const { out } = this;
+    this.#entryAt = out.length;
+    out.ensure(14);
+    out.bytes[out.length] = 0x92;
+    out.bytes[out.length + 1] = 0xd7;
+    out.bytes[out.length + 2] = 0;
+    out.bytes[out.length + 11] = 0xde;
+    out.length += 14;
+  }
+
+  time(seconds: number, nanoseconds: number): void {
+    this.#seconds = seconds;
+    this.#nanoseconds = nanoseconds;
+  }
+
+  /** @param encoded  from `encodeKey` */
+  key(encoded: Uint8Array): void {
+    this.#fields++;
+    this.out.raw(encoded);
+  }
+
+  keyName(name: string): void {
+    this.#fields++;
+    writeString(this.out, name);
+  }
+
+  /** A string value from UTF-8 bytes. */
+  utf8(bytes: Uint8Array, start: number, end: number): void {
+    writeStringHeader(this.out, end - start);
+    this.out.raw(bytes, start, end);
+  }
+
+  text(value: string): void {
+    writeString(this.out, value);
+  }
+
+  integer(value: number): void {
+    writeInteger(this.out, value);
+  }
+
+  float(value: number): void {
+    writeFloat(this.out, value);
+  }
+
+  bool(value: boolean): void {
+    this.out.u8(value ? 0xc3 : 0xc2);
+  }
+
+  nil(): void {
+    this.out.u8(0xc0);
+  }
+
+  /** Any plain value; slower than the typed ones. */
+  value(value: unknown): void {
+    writeValue(this.out, value);
+  }
+
+  /** A value that is MessagePack already. */
+  raw(bytes: Uint8Array, start: number, end: number): void {
+    this.out.raw(bytes, start, end);
+  }
+
+  /** A whole record at once. */
+  record(fields: Readonly<Record<string, unknown>>): void {
+    for (const key of Object.keys(fields)) {
+      if (this.#fields >= MAX_FIELDS) return;
+      this.keyName(key);
+      writeValue(this.out, fields[key]);
+    }
+  }
+
+  commit(): void {
+    const { bytes } = this.out;
+    const at = this.#entryAt;
+    bytes.writeUInt32BE(this.#seconds >>> 0, at + 3);
+    bytes.writeUInt32BE(this.#nanoseconds >>> 0, at + 7);
+    bytes.writeUInt16BE(Math.min(this.#fields, MAX_FIELDS), at + 12);
+    this.#open = false;
+    this.count++;
+  }
+
+  /** Takes back what was written since `begin`. */
+  abort(): void {
+    if (!this.#open) return;
+    this.out.length = this.#entryAt;
+    this.#open = false;
+  }
+
+  /** The committed entries as a batch that owns its bytes; undefined when there are none. */
+  take(tag: string): Batch | undefined {
+    if (this.count === 0) return undefined;
+    const bytes = this.out.take();
+    const batch = { tag, bytes, start: 0, end: bytes.length, count: this.count };
+    this.count = 0;
+    return batch;
+  }
+}

@@ -1,0 +1,441 @@
+/**
+ * MessagePack as Fluentd's forward protocol uses it: EventTime is extension type 0 with 8 bytes.
+ * @see https://github.com/msgpack/msgpack/blob/master/spec.md
+ */
+import type { ByteWriter } from './byte-writer.ts';
+
+/** The bytes end inside a value. */
+export const TRUNCATED = -1;
+/** No value can start or continue like this, or it is nested too deep. */
+export const INVALID = -2;
+/** Maps and arrays inside each other; deeper input is refused at the entrance. */
+export const MAX_DEPTH = 100;
+
+/** EventTime as a value inside a record. */
+export class EventTimeValue {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+  constructor(seconds: number, nanoseconds: number) {
+    this.seconds = seconds;
+    this.nanoseconds = nanoseconds;
+  }
+}
+
+/** An extension type that is not ours, carried through unchanged. */
+export class Extension {
+  readonly type: number;
+  readonly data: Uint8Array;
+  constructor(type: number, data: Uint8Array) {
+    this.type = type;
+    this.data = data;
+  }
+}
+
+const u16 = (b: Uint8Array, at: number): number => ((b[at] as number) << 8) | (b[at + 1] as number);
+const u32 = (b: Uint8Array, at: number): number =>
+  (((b[at] as number) << 24) | ((b[at + 1] as number) << 16) | ((b[at + 2] as number) << 8) | (b[at + 3] as number)) >>> 0;
+
+/**
+ * Steps over one value.
+ *
+ * @returns the offset after it, TRUNCATED, or INVALID
+ */
+export function skipValue(bytes: Uint8Array, at: number, end: number, depth = MAX_DEPTH): number {
+  if (at >= end) return TRUNCATED;
+  const head = bytes[at] as number;
+  at++;
+  if (head < 0x80 || head >= 0xe0) return at;
+  if (head >= 0xa0 && head < 0xc0) return at + (head & 31) > end ? TRUNCATED : at + (head & 31);
+  if (head < 0xa0) return skipChildren(bytes, at, end, head < 0x90 ? (head & 15) * 2 : head & 15, depth);
+  const width = FIXED_WIDTH[head - 0xc0] as number;
+  if (width >= 0) return at + width > end ? TRUNCATED : at + width;
+  if (width === -9) return INVALID;
+  const lengthBytes = LENGTH_BYTES[head - 0xc0] as number;
+  if (at + lengthBytes > end) return TRUNCATED;
+  const length = lengthBytes === 1 ? (bytes[at] as number) : lengthBytes === 2 ? u16(bytes, at) : u32(bytes, at);
+  at += lengthBytes;
+  if (head >= 0xdc) {
+    // array 16/32, map 16/32: a child takes at least one byte, so a count beyond what is there ends early.
+    return skipChildren(bytes, at, end, head >= 0xde ? length * 2 : length, depth);
+  }
+  const extension = head >= 0xc7 && head <= 0xc9 ? 1 : 0;
+  return at + length + extension > end ? TRUNCATED : at + length + extension;
+}
+
+function skipChildren(bytes: Uint8Array, at: number, end: number, count: number, depth: number): number {
+  if (depth <= 0 && count > 0) return INVALID;
+  for (let left = count; left > 0; left--) {
+    at = skipValue(bytes, at, end, depth - 1);
+    if (at < 0) return at;
+  }
+  return at;
+}
+
+// From 0xc0 on: bytes after the head of values of fixed width; -1 = has a length, -9 = never used (0xc1).
+const FIXED_WIDTH = Int8Array.from([
+  0, -9, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -1, -1, -1, -1, -1, -1,
+]);
+// From 0xc0 on: bytes of the length field.
+const LENGTH_BYTES = Int8Array.from([
+  0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4,
+]);
+
+/** Pairs of the map at `at`, TRUNCATED, or INVALID when the value there is no map. */
+export function mapCount(bytes: Uint8Array, at: number, end: number): number {
+  const head = bytes[at] as number;
+  if (at >= end) return TRUNCATED;
+  if (head >= 0x80 && head < 0x90) return head & 15;
+  if (head === 0xde) return at + 3 > end ? TRUNCATED : u16(bytes, at + 1);
+  if (head === 0xdf) return at + 5 > end ? TRUNCATED : u32(bytes, at + 1);
+  return INVALID;
+}
+
+export function arrayCount(bytes: Uint8Array, at: number, end: number): number {
+  if (at >= end) return TRUNCATED;
+  const head = bytes[at] as number;
+  if (head >= 0x90 && head < 0xa0) return head & 15;
+  if (head === 0xdc) return at + 3 > end ? TRUNCATED : u16(bytes, at + 1);
+  if (head === 0xdd) return at + 5 > end ? TRUNCATED : u32(bytes, at + 1);
+  return INVALID;
+}
+
+/** Bytes of the header of a map or array whose count was read at `at`. */
+export function headerBytes(bytes: Uint8Array, at: number): number {
+  const head = bytes[at] as number;
+  if (head < 0xa0) return 1;
+  return head === 0xdc || head === 0xde ? 3 : 5;
+}
+
+/** Offset of the contents of the str or bin at `at`, or INVALID when it is neither. Contents end where `skipValue` says. */
+export function stringStart(bytes: Uint8Array, at: number): number {
+  const head = bytes[at] as number;
+  if (head >= 0xa0 && head < 0xc0) return at + 1;
+  switch (head) {
+    case 0xd9:
+    case 0xc4:
+      return at + 2;
+    case 0xda:
+    case 0xc5:
+      return at + 3;
+    case 0xdb:
+    case 0xc6:
+      return at + 5;
+    default:
+      return INVALID;
+  }
+}
+
+const isBin = (head: number): boolean => head >= 0xc4 && head <= 0xc6;
+
+/** Reads values one after another; `at` is the offset of the next one. */
+export class MsgpackReader {
+  at: number;
+  readonly #bytes: Buffer;
+  readonly #end: number;
+
+  constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.at = start;
+    this.#end = end;
+  }
+
+  get done(): boolean {
+    return this.at >= this.#end;
+  }
+
+  /**
+   * The next value: null, boolean, number, bigint (beyond 2^53), string, Uint8Array (bin), array, plain object,
+   * EventTimeValue, Extension. Bytes that are not UTF-8 in a str become U+FFFD.
+   *
+   * @throws RangeError when the bytes end early or are no MessagePack
+   */
+  read(): unknown {
+    const end = skipValue(this.#bytes, this.at, this.#end);
+    if (end < 0)
+      throw new RangeError(
+        end === TRUNCATED ? 'msgpack: the bytes end inside a value' : 'msgpack: invalid byte or nested too deep',
+      );
+    return this.#value();
+  }
+
+  // Lengths were checked by skipValue.
+  #value(): unknown {
+    const b = this.#bytes;
+    const start = this.at;
+    const head = b[start] as number;
+    if (head < 0x80) return ((this.at = start + 1), head);
+    if (head >= 0xe0) return ((this.at = start + 1), head - 256);
+    const from = stringStart(b, start);
+    if (from >= 0) {
+      const to = skipValue(b, start, this.#end);
+      this.at = to;
+      return isBin(head) ? Uint8Array.from(b.subarray(from, to)) : b.toString('utf8', from, to);
+    }
+    if (head < 0x90 || head === 0xde || head === 0xdf) return this.#map(mapCount(b, start, this.#end));
+    if (head < 0xa0 || head === 0xdc || head === 0xdd) return this.#array(arrayCount(b, start, this.#end));
+    this.at = skipValue(b, start, this.#end);
+    switch (head) {
+      case 0xc0:
+        return null;
+      case 0xc2:
+        return false;
+      case 0xc3:
+        return true;
+      case 0xc7:
+      case 0xc8:
+      case 0xc9:
+      case 0xd4:
+      case 0xd5:
+      case 0xd6:
+      case 0xd7:
+      case 0xd8:
+        return this.#extension(start, head);
+      default:
+        return readNumber(b, start);
+    }
+  }
+
+  #extension(start: number, head: number): EventTimeValue | Extension {
+    const b = this.#bytes;
+    const typeAt = head >= 0xd4 ? start + 1 : start + 1 + (1 << (head - 0xc7));
+    const data = b.subarray(typeAt + 1, this.at);
+    const type = b.readInt8(typeAt);
+    if (type === 0 && data.length === 8) return new EventTimeValue(data.readUInt32BE(0), data.readUInt32BE(4));
+    return new Extension(type, Uint8Array.from(data));
+  }
+
+  #map(count: number): Record<string, unknown> {
+    this.at += headerBytes(this.#bytes, this.at);
+    const map: Record<string, unknown> = {};
+    for (let left = count; left > 0; left--) {
+      const key = keyText(this.#value());
+      const value = this.#value();
+      // An ordinary assignment to __proto__ would set the prototype.
+      if (key === '__proto__') Object.defineProperty(map, key, { value, enumerable: true, writable: true, configurable: true });
+      else map[key] = value;
+    }
+    return map;
+  }
+
+  #array(count: number): unknown[] {
+    this.at += headerBytes(this.#bytes, this.at);
+    const array: unknown[] = [];
+    for (let left = count; left > 0; left--) array.push(this.#value());
+    return array;
+  }
+}
+
+/** Keys that are not text are named as they print; Fluentd's records have text keys. */
+function keyText(key: unknown): string {
+  if (typeof key === 'string') return key;
+  if (key instanceof Uint8Array) return Buffer.from(key).toString('utf8');
+  return typeof key === 'object' && key !== null ? '(non-string key)' : String(key);
+}
+
+/** The number at `at`; undefined when the value there is none. */
+export function readNumber(b: Buffer, at: number): number | bigint | undefined {
+  const head = b[at] as number;
+  if (head < 0x80) return head;
+  if (head >= 0xe0) return head - 256;
+  switch (head) {
+    case 0xca:
+      return b.readFloatBE(at + 1);
+    case 0xcb:
+      return b.readDoubleBE(at + 1);
+    case 0xcc:
+      return b[at + 1];
+    case 0xcd:
+      return b.readUInt16BE(at + 1);
+    case 0xce:
+      return b.readUInt32BE(at + 1);
+    case 0xcf:
+      return safe(b.readBigUInt64BE(at + 1));
+    case 0xd0:
+      return b.readInt8(at + 1);
+    case 0xd1:
+      return b.readInt16BE(at + 1);
+    case 0xd2:
+      return b.readInt32BE(at + 1);
+    case 0xd3:
+      return safe(b.readBigInt64BE(at + 1));
+    default:
+      return undefined;
+  }
+}
+
+const safe = (value: bigint): number | bigint =>
+  value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
+
+export function decode(bytes: Uint8Array, start = 0, end = bytes.length): unknown {
+  return new MsgpackReader(bytes, start, end).read();
+}
+
+// ---- writing ----------------------------------------------------------------------------------
+
+export function writeStringHeader(into: ByteWriter, length: number): void {
+  if (length < 32) into.u8(0xa0 | length);
+  else if (length < 256) {
+    into.u8(0xd9);
+    into.u8(length);
+  } else if (length < 65_536) {
+    into.u8(0xda);
+    into.u16(length);
+  } else {
+    into.u8(0xdb);
+    into.u32(length);
+  }
+}
+
+export function writeMapHeader(into: ByteWriter, count: number): void {
+  writeCount(into, count, 0x80, 0xde);
+}
+
+export function writeArrayHeader(into: ByteWriter, count: number): void {
+  writeCount(into, count, 0x90, 0xdc);
+}
+
+function writeCount(into: ByteWriter, count: number, fix: number, head16: number): void {
+  if (count < 16) into.u8(fix | count);
+  else if (count < 65_536) {
+    into.u8(head16);
+    into.u16(count);
+  } else {
+    into.u8(head16 + 1);
+    into.u32(count);
+  }
+}
+
+export function writeString(into: ByteWriter, text: string): void {
+  const { length } = text;
+  if (length < 11) {
+    // At most 3 bytes a unit: the header is one byte for certain.
+    into.u8(0xa0);
+    const headAt = into.length - 1;
+    into.bytes[headAt] = 0xa0 | into.utf8(text);
+    return;
+  }
+  writeStringHeader(into, Buffer.byteLength(text, 'utf8'));
+  into.utf8(text);
+}
+
+export function writeInteger(into: ByteWriter, value: number): void {
+  if (value >= 0) {
+    if (value < 128) into.u8(value);
+    else if (value < 256) {
+      into.u8(0xcc);
+      into.u8(value);
+    } else if (value < 65_536) {
+      into.u8(0xcd);
+      into.u16(value);
+    } else if (value < 4_294_967_296) {
+      into.u8(0xce);
+      into.u32(value);
+    } else {
+      into.u8(0xcf);
+      into.u32(Math.floor(value / 4_294_967_296));
+      into.u32(value >>> 0);
+    }
+  } else if (value >= -32) into.u8(value & 255);
+  else if (value >= -128) {
+    into.u8(0xd0);
+    into.u8(value & 255);
+  } else if (value >= -32_768) {
+    into.u8(0xd1);
+    into.u16(value & 65_535);
+  } else if (value >= -2_147_483_648) {
+    into.u8(0xd2);
+    into.u32(value);
+  } else writeBigInteger(into, BigInt(value));
+}
+
+function writeBigInteger(into: ByteWriter, value: bigint): void {
+  into.u8(value < 0n ? 0xd3 : 0xcf);
+  into.u32(Number((value >> 32n) & 0xffff_ffffn));
+  into.u32(Number(value & 0xffff_ffffn));
+}
+
+export function writeFloat(into: ByteWriter, value: number): void {
+  into.u8(0xcb);
+  into.ensure(8);
+  into.bytes.writeDoubleBE(value, into.length);
+  into.length += 8;
+}
+
+export function writeEventTime(into: ByteWriter, seconds: number, nanoseconds: number): void {
+  into.u8(0xd7);
+  into.u8(0);
+  into.u32(seconds);
+  into.u32(nanoseconds);
+}
+
+/**
+ * Writes any plain value: what `MsgpackReader.read` gives, and what JSON.parse gives. `undefined` and functions become
+ * nil, dates text. Nesting beyond MAX_DEPTH (a cycle, say) becomes nil, so that nothing written is refused later.
+ */
+export function writeValue(into: ByteWriter, value: unknown, depth = MAX_DEPTH - 4): void {
+  switch (typeof value) {
+    case 'string':
+      return writeString(into, value);
+    case 'number':
+      return Number.isSafeInteger(value) && !Object.is(value, -0) ? writeInteger(into, value) : writeFloat(into, value);
+    case 'boolean':
+      return into.u8(value ? 0xc3 : 0xc2);
+    case 'bigint':
+      return value > 0xffff_ffff_ffff_ffffn || value < -0x8000_0000_0000_0000n
+        ? writeString(into, String(value))
+        : writeBigInteger(into, value);
+    case 'object':
+      return value === null || depth <= 0 ? into.u8(0xc0) : writeObject(into, value, depth);
+    default:
+      return into.u8(0xc0);
+  }
+}
+
+function writeObject(into: ByteWriter, value: object, depth: number): void {
+  if (Array.isArray(value)) {
+    writeArrayHeader(into, value.length);
+    for (const item of value) writeValue(into, item, depth - 1);
+  } else if (value instanceof Uint8Array) writeBin(into, value);
+  else if (value instanceof EventTimeValue) writeEventTime(into, value.seconds, value.nanoseconds);
+  else if (value instanceof Extension) writeExtension(into, value);
+  else if (value instanceof Date) writeString(into, Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString());
+  else {
+    const keys = Object.keys(value);
+    writeMapHeader(into, keys.length);
+    for (const key of keys) {
+      writeString(into, key);
+      writeValue(into, (value as Record<string, unknown>)[key], depth - 1);
+    }
+  }
+}
+
+export function writeBin(into: ByteWriter, data: Uint8Array): void {
+  if (data.length < 256) {
+    into.u8(0xc4);
+    into.u8(data.length);
+  } else if (data.length < 65_536) {
+    into.u8(0xc5);
+    into.u16(data.length);
+  } else {
+    into.u8(0xc6);
+    into.u32(data.length);
+  }
+  into.raw(data);
+}
+
+function writeExtension(into: ByteWriter, { type, data }: Extension): void {
+  const fixed = [1, 2, 4, 8, 16].indexOf(data.length);
+  if (fixed >= 0) into.u8(0xd4 + fixed);
+  else if (data.length < 256) {
+    into.u8(0xc7);
+    into.u8(data.length);
+  } else if (data.length < 65_536) {
+    into.u8(0xc8);
+    into.u16(data.length);
+  } else {
+    into.u8(0xc9);
+    into.u32(data.length);
+  }
+  into.u8(type & 255);
+  into.raw(data);
+}
