@@ -130,7 +130,9 @@ export function spreadNanoseconds<T extends Partial<SenderItem>>(items: readonly
     const own = { clock: item.clock, ns: item.ns ?? 0 };
     let free = own;
     for (let next = taken.get(name(free)); next !== undefined; next = taken.get(name(free))) free = next;
-    const after = carry(free.clock, free.ns + 1) ?? free;
+    const after = carry(free.clock, free.ns + 1);
+    // At the end of 32 bits there is no later time: repeats keep what they have.
+    if (after === undefined) return item;
     taken.set(name(free), after);
     if (free === own) return item;
     taken.set(name(own), after);
