@@ -308,10 +308,11 @@ function writeCount(into: ByteWriter, count: number, fix: number, head16: number
 export function writeString(into: ByteWriter, text: string): void {
   const { length } = text;
   if (length < 11) {
-    // At most 3 bytes a unit: the header is one byte for certain.
-    into.u8(0xa0);
-    const headAt = into.length - 1;
-    into.bytes[headAt] = 0xa0 | into.utf8(text);
+    // At most 3 bytes a unit: the header is one byte for certain. Room first, since writing may replace the buffer.
+    into.ensure(34);
+    const headAt = into.length++;
+    const written = into.utf8(text);
+    into.bytes[headAt] = 0xa0 | written;
     return;
   }
   writeStringHeader(into, Buffer.byteLength(text, 'utf8'));
