@@ -1,0 +1,27 @@
+/** `npm run build`: compiles the sources to dist/ and copies what they read at run time (tables, texts, pages). */
+import { spawnSync } from 'node:child_process';
+import { cpSync, globSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const FOLDERS = ['engine', 'collectors', 'plugins', 'shippers', 'alerts', 'dashboards', 'cli', 'service'];
+/** What the sources are next to and nobody reads at run time. */
+const NOT_COPIED = /\.(?:ts|md)$|\/testdata\//;
+
+rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
+const compiler = spawnSync(
+  process.execPath,
+  [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
+  {
+    cwd: ROOT,
+    stdio: 'inherit',
+  },
+);
+if (compiler.status !== 0) process.exit(compiler.status ?? 70);
+
+const assets = FOLDERS.flatMap((folder) => globSync(`${folder}/**/*.*`, { cwd: ROOT })).filter((file) => !NOT_COPIED.test(file));
+for (const file of assets) {
+  mkdirSync(dirname(join(ROOT, 'dist', file)), { recursive: true });
+  cpSync(join(ROOT, file), join(ROOT, 'dist', file));
+}
+console.log(`built dist/ with ${assets.length} files copied beside the compiled ones`);
