@@ -1,0 +1,24 @@
+/** All generated files, as text in memory. */
+import { findDefinitions, PLACES } from './definitions.ts';
+import { renderReference } from './reference.ts';
+import { renderRegistry } from './registry.ts';
+import { renderSchema } from './schema.ts';
+
+export interface Generated {
+  /** Path from the root → text. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Component files that could not be imported: they are missing from the files. */
+  readonly failures: readonly string[];
+}
+
+/** Folders of which every file is generated; one that is not in the map is left over. */
+export const GENERATED_FOLDERS = ['docs/reference'] as const;
+
+export async function generate(): Promise<Generated> {
+  const { found, failures } = await findDefinitions();
+  const files = new Map<string, string>();
+  for (const place of PLACES) files.set(`${place}/all.gen.ts`, renderRegistry(place, found));
+  for (const [page, text] of renderReference(found)) files.set(`docs/reference/${page}`, text);
+  files.set('schema/millrace.schema.json', renderSchema(found));
+  return { files, failures };
+}
