@@ -22,9 +22,9 @@ const CASES: ReadonlyArray<readonly [string, readonly Step[], string]> = [
   ],
 ];
 
-describe('steps of plan and apply', () => {
+void describe('steps of plan and apply', () => {
   for (const [name, steps, want] of CASES) {
-    test(name, () => {
+    void test(name, () => {
       assert.equal(renderSteps(steps), want);
       assert.deepEqual(JSON.parse(renderStepsJson(steps)), { inStep: isInStep(steps), steps });
     });
