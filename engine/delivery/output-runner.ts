@@ -1,0 +1,254 @@
+import type { Clock, Log, Output, Verdict } from '../component.ts';
+import { messageOf } from '../errors.ts';
+import type { Batch } from '../events/batch.ts';
+import type { Account } from '../telemetry/accounts.ts';
+import type { BufferConfig } from './buffer-config.ts';
+import { OpenChunk, selectEvents } from './chunk.ts';
+import { isGivenUp, retryDelayMs } from './retry.ts';
+import type { Ticket } from './ticket.ts';
+
+export interface DeadLetter {
+  readonly batch: Batch;
+  readonly reason: string;
+}
+
+export interface OutputRunnerOptions {
+  readonly id: string;
+  readonly output: Output;
+  readonly config: BufferConfig;
+  /** When chunks leave if the configuration does not say. */
+  readonly flush: 'immediate' | 'interval';
+  readonly account: Account;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+  /** Takes events that will never be delivered, with the reason; they count as dropped. */
+  readonly bury: (letters: readonly DeadLetter[]) => void;
+}
+
+/**
+ * Gathers batches into chunks, hands them to the output, and acts on its verdict: what is delivered is done, what is
+ * refused is buried with its reason, the rest is tried again after a wait that grows. Chunks keep their order as long
+ * as `flush_thread_count` is 1. A slow output holds nobody back here; the bound is that of the entrance log.
+ */
+export class OutputRunner {
+  readonly #o: OutputRunnerOptions;
+  readonly #byTag: boolean;
+  readonly #immediate: boolean;
+  readonly #open = new Map<string, OpenChunk>();
+  #queue: OpenChunk[] = [];
+  #writing = 0;
+  #waitingBytes = 0;
+  #retryReason: string | undefined;
+  #stopping = false;
+  #timer: Disposable | undefined;
+  #wake: Disposable | undefined;
+  #idle: (() => void)[] = [];
+  readonly #abort = new AbortController();
+
+  constructor(options: OutputRunnerOptions) {
+    this.#o = options;
+    this.#byTag = options.config['@arg'].split(',').some((key) => key.trim() === 'tag');
+    const mode = options.config.flush_mode;
+    this.#immediate =
+      mode === 'immediate' || (mode === 'default' && options.flush === 'immediate') || options.config.flush_interval === 0;
+  }
+
+  async start(): Promise<void> {
+    await this.#o.output.start?.();
+    const { config } = this.#o;
+    if (!this.#immediate)
+      this.#timer = this.#o.clock.every(Math.max(10, Math.min(config.flush_interval / 4, 1000)), () => this.#closeOld());
+  }
+
+  /** `ok`, or why nothing moves. */
+  get state(): { readonly state: string; readonly reason?: string } {
+    return this.#retryReason === undefined ? { state: 'ok' } : { state: 'retrying', reason: this.#retryReason };
+  }
+
+  /** Takes a batch; `ticket` is released when its events are delivered, buried or dropped. */
+  take(batch: Batch, ticket: Ticket): void {
+    const { account, config, clock } = this.#o;
+    account.in += batch.count;
+    account.pending += batch.count;
+    account.bytesIn += batch.end - batch.start;
+    ticket.hold();
+    const key = this.#byTag ? batch.tag : '';
+    let chunk = this.#open.get(key);
+    if (chunk === undefined) {
+      chunk = new OpenChunk(clock.now());
+      this.#open.set(key, chunk);
+    }
+    chunk.add(batch, ticket);
+    this.#waitingBytes += batch.end - batch.start;
+    if (chunk.bytes >= config.chunk_limit_size || chunk.count >= config.chunk_limit_records || this.#open.size > 1000)
+      this.#close(key, chunk);
+    if (this.#waitingBytes > config.total_limit_size && config.overflow_action === 'drop_oldest_chunk') this.#dropOldest();
+  }
+
+  /** Called when the pipeline has no more to hand over for now. */
+  caughtUp(): void {
+    if (!this.#immediate) return;
+    for (const [key, chunk] of this.#open) this.#close(key, chunk);
+  }
+
+  #closeOld(): void {
+    const due = this.#o.clock.now() - this.#o.config.flush_interval;
+    for (const [key, chunk] of this.#open) if (chunk.openedMs <= due) this.#close(key, chunk);
+  }
+
+  #close(key: string, chunk: OpenChunk): void {
+    this.#open.delete(key);
+    this.#queue.push(chunk);
+    this.#pump();
+  }
+
+  #dropOldest(): void {
+    const chunk = this.#queue.shift() ?? this.#open.values().next().value;
+    if (chunk === undefined) return;
+    for (const [key, open] of this.#open) if (open === chunk) this.#open.delete(key);
+    this.#settle(chunk, 0, chunk.count, 'buffer overflow');
+    this.#o.log.error({ events: chunk.count }, 'total_limit_size reached, dropped the oldest chunk');
+  }
+
+  #pump(): void {
+    const { config, clock } = this.#o;
+    while (this.#writing < config.flush_thread_count) {
+      const chunk = this.#queue[0];
+      if (chunk === undefined) break;
+      const waitMs = chunk.notBeforeMs - clock.now();
+      if (waitMs > 0) {
+        this.#wake ??= clock.after(waitMs, () => {
+          this.#wake = undefined;
+          this.#pump();
+        });
+        return;
+      }
+      this.#queue.shift();
+      this.#writing++;
+      // Every way out of #write ends in a settled or requeued chunk; it does not reject.
+      void this.#write(chunk);
+    }
+    if (this.#writing === 0 && this.#queue.length === 0) for (const idle of this.#idle.splice(0)) idle();
+  }
+
+  async #write(chunk: OpenChunk): Promise<void> {
+    let verdict: Verdict;
+    try {
+      verdict = await this.#o.output.write(chunk.view(), this.#abort.signal);
+    } catch (error) {
+      this.#o.account.errors++;
+      verdict = { retry: 'all', reason: messageOf(error) };
+    }
+    this.#writing--;
+    this.#judge(chunk, verdict);
+    this.#pump();
+  }
+
+  #judge(chunk: OpenChunk, verdict: Verdict): void {
+    if (verdict === 'delivered') {
+      this.#recovered();
+      return this.#settle(chunk, chunk.count, 0, '');
+    }
+    const refused = verdict.refused ?? [];
+    const retry = verdict.retry === 'all' ? undefined : (verdict.retry ?? []);
+    if (refused.length > 0) this.#bury(chunk, refused);
+    if (retry === undefined) return this.#again(chunk, verdict);
+    const delivered = chunk.count - refused.length - retry.length;
+    if (retry.length === 0) {
+      this.#recovered();
+      return this.#settle(chunk, delivered, refused.length, 'refused');
+    }
+    const rest = new OpenChunk(chunk.openedMs);
+    for (const batch of selectEvents(
+      chunk.batches,
+      retry.toSorted((a, b) => a - b),
+    ))
+      rest.add(batch, undefined);
+    // What is done is booked now; the tickets go on with the rest.
+    rest.tickets.push(...chunk.tickets.splice(0));
+    rest.attempt = chunk.attempt;
+    rest.firstFailureMs = chunk.firstFailureMs;
+    this.#waitingBytes += rest.bytes;
+    this.#settle(chunk, delivered, refused.length, 'refused');
+    this.#again(rest, verdict);
+  }
+
+  #again(chunk: OpenChunk, verdict: Exclude<Verdict, 'delivered'>): void {
+    const { config, clock, log, random } = this.#o;
+    const now = clock.now();
+    const reason = verdict.reason ?? 'the output asked for another try';
+    chunk.attempt++;
+    if (chunk.firstFailureMs === 0) chunk.firstFailureMs = now;
+    if (isGivenUp(config, chunk.attempt, chunk.firstFailureMs, now)) {
+      const letters = chunk.batches.map((batch) => ({ batch, reason: `given up after ${chunk.attempt} tries: ${reason}` }));
+      this.#o.bury(letters);
+      log.error({ events: chunk.count, tries: chunk.attempt, reason }, 'gave up on a chunk');
+      return this.#settle(chunk, 0, chunk.count, 'retries exhausted');
+    }
+    const waitMs = Math.max(retryDelayMs(config, chunk.attempt, random()), verdict.afterMs ?? 0);
+    chunk.notBeforeMs = now + waitMs;
+    if (this.#retryReason !== reason)
+      log.warn({ reason, retryInMs: Math.round(waitMs), events: chunk.count }, 'delivery failed, trying again');
+    this.#retryReason = reason;
+    this.#queue.unshift(chunk);
+  }
+
+  #recovered(): void {
+    if (this.#retryReason === undefined) return;
+    this.#retryReason = undefined;
+    this.#o.log.info({}, 'delivery works again');
+  }
+
+  #bury(chunk: OpenChunk, refused: readonly { readonly index: number; readonly reason: string }[]): void {
+    const letters: DeadLetter[] = [];
+    for (const { index, reason } of refused)
+      for (const batch of selectEvents(chunk.batches, [index])) letters.push({ batch, reason });
+    this.#o.bury(letters);
+    this.#o.log.error(
+      { events: refused.length, reason: refused[0]?.reason },
+      'events were refused and set aside as dead letters',
+    );
+  }
+
+  #settle(chunk: OpenChunk, delivered: number, dropped: number, reason: string): void {
+    const { account } = this.#o;
+    // Events that go on in another chunk stay pending.
+    account.pending -= delivered + dropped;
+    account.out += delivered;
+    if (delivered === chunk.count) account.bytesOut += chunk.bytes;
+    if (dropped > 0) account.drop(reason, dropped);
+    this.#waitingBytes -= chunk.bytes;
+    chunk.release();
+  }
+
+  /** Delivers what is there; gives up on the rest when `signal` aborts. */
+  async drain(signal: AbortSignal): Promise<void> {
+    this.#timer?.[Symbol.dispose]();
+    for (const [key, chunk] of this.#open) this.#close(key, chunk);
+    if (this.#writing > 0 || this.#queue.length > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle.push(resolve);
+        if (signal.aborted) resolve();
+        else signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    }
+    await this.#o.output.drain?.();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#timer?.[Symbol.dispose]();
+    this.#wake?.[Symbol.dispose]();
+    this.#abort.abort();
+    const lost = this.#o.account.pending;
+    if (lost > 0) {
+      this.#o.account.drop('stopped before delivery', lost);
+      this.#o.account.pending = 0;
+      this.#o.log.error({ events: lost, reason: this.#retryReason }, 'stopped with events that were not delivered');
+    }
+    this.#queue = [];
+    await this.#o.output.stop?.();
+  }
+}

@@ -1,0 +1,197 @@
+import type { Clock, Log } from '../component.ts';
+import type { OutputRunner } from '../delivery/output-runner.ts';
+import { Ticket } from '../delivery/ticket.ts';
+import type { Batch } from '../events/batch.ts';
+import type { Frame } from '../log/entrance-log.ts';
+import type { Account } from '../telemetry/accounts.ts';
+import { FilterRunner, Ordinals, batchesOf, type ConsumerNode, type FilterNode } from './filter-run.ts';
+
+export type Target =
+  | { readonly kind: 'output'; readonly runner: OutputRunner }
+  | { readonly kind: 'consumer'; readonly node: ConsumerNode }
+  | { readonly kind: 'relabel'; readonly label: string };
+
+export type Rule =
+  | { readonly kind: 'filter'; readonly matches: (tag: string) => boolean; readonly node: FilterNode }
+  | { readonly kind: 'consumer'; readonly matches: (tag: string) => boolean; readonly node: ConsumerNode }
+  | { readonly kind: 'match'; readonly matches: (tag: string) => boolean; readonly targets: readonly Target[] };
+
+/** Rules per label, in the order of the configuration; '' is the root. */
+export type Routes = ReadonlyMap<string, readonly Rule[]>;
+
+/** A consumer that sees what arrives at the end of a chain, whatever becomes of it (rules over events). */
+export interface Tap {
+  readonly matches: (tag: string) => boolean;
+  readonly node: ConsumerNode;
+}
+
+type Stage = { readonly filters: readonly FilterNode[] } | { readonly consumer: ConsumerNode };
+interface Chain {
+  readonly stages: readonly Stage[];
+  /** Undefined: no match takes events of this tag. */
+  readonly targets: readonly Target[] | undefined;
+  readonly taps: readonly Tap[];
+}
+
+export const ERROR_LABEL = '@ERROR';
+/** Label `@ROOT` names the root, as in Fluentd. */
+const ROOT_LABEL = '@ROOT';
+const CACHED_TAGS = 1024;
+/** An event that was re-labelled or re-tagged so often goes round in a circle. */
+const MAX_HOPS = 16;
+
+/** Looks at every batch at a named step; what `tap` and `why` hang on to. */
+export type Hook = (step: string, batch: Batch) => void;
+
+export interface RouterOptions {
+  readonly routes: Routes;
+  readonly taps: readonly Tap[];
+  /** Books of what the router itself drops: no match, circles, splits. */
+  readonly account: Account;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Takes frames through filters to outputs: first match wins; every filter before it that matches is applied. */
+export class Router {
+  readonly #o: RouterOptions;
+  readonly #chains = new Map<string, Map<string, Chain>>();
+  readonly #filters = new FilterRunner();
+  readonly #hasErrorLabel: boolean;
+  #unmatched = 0;
+  hook: Hook | undefined;
+
+  constructor(options: RouterOptions) {
+    this.#o = options;
+    this.#hasErrorLabel = options.routes.has(ERROR_LABEL);
+  }
+
+  /** @param done  called once every output is done with the frame */
+  route(frame: Frame, done: () => void): void {
+    const ticket = new Ticket(done);
+    const { account } = this.#o;
+    account.in += frame.batch.count;
+    this.#hop(frame.batch, frame.label, ticket, new Ordinals(), 0);
+    ticket.release();
+  }
+
+  #hop(batch: Batch, label: string, ticket: Ticket, ordinals: Ordinals, hops: number): void {
+    const { account } = this.#o;
+    if (hops > MAX_HOPS) {
+      this.#drop(batch.count, 'routed in a circle');
+      return;
+    }
+    const chain = this.#chain(label, batch.tag);
+    const inErrorLabel = label === ERROR_LABEL;
+    let current: Batch | undefined = batch;
+    for (const stage of chain.stages) {
+      if ('consumer' in stage) this.#filters.observe(stage.consumer, current, this.#o.clock.now());
+      else {
+        // A failure inside @ERROR would come back here for ever.
+        const before: number = current.count;
+        const outcome = this.#filters.run(stage.filters, current, this.#hasErrorLabel && !inErrorLabel ? ERROR_LABEL : undefined);
+        const gone = before - (outcome.batch?.count ?? 0);
+        if (gone > 0) account.drop('by filters', gone);
+        account.created += outcome.created.length;
+        const refuse = (count: number): void => this.#drop(count, 'split into more than 255 parts');
+        if (outcome.created.length > 0) {
+          for (const made of batchesOf(outcome.created, batch, ordinals, refuse)) {
+            this.#hop(made.batch, this.#labelOf(made.label, label), ticket, ordinals, hops + 1);
+          }
+        }
+        current = outcome.batch;
+        if (current === undefined) return;
+      }
+      this.hook?.('consumer' in stage ? stage.consumer.id : (stage.filters.at(-1)?.id ?? ''), current);
+    }
+    this.#deliver(chain, current, label, ticket, ordinals, hops);
+  }
+
+  #labelOf(wanted: string | undefined, current: string): string {
+    if (wanted === undefined) return current;
+    return wanted === ROOT_LABEL ? '' : wanted;
+  }
+
+  #deliver(chain: Chain, batch: Batch, label: string, ticket: Ticket, ordinals: Ordinals, hops: number): void {
+    const { account } = this.#o;
+    if (chain.targets === undefined) {
+      this.#drop(batch.count, 'no match');
+      if (isNotable(++this.#unmatched))
+        this.#o.log.warn(
+          { tag: batch.tag, label: label === '' ? ROOT_LABEL : label, times: this.#unmatched },
+          'no match takes events of this tag, dropped',
+        );
+      return;
+    }
+    for (const tap of chain.taps) this.#filters.observe(tap.node, batch, this.#o.clock.now());
+    let isTaken = false;
+    for (const target of chain.targets) {
+      switch (target.kind) {
+        case 'output':
+          target.runner.take(batch, ticket);
+          isTaken = true;
+          break;
+        case 'consumer':
+          this.#filters.observe(target.node, batch, this.#o.clock.now());
+          isTaken = true;
+          break;
+        case 'relabel':
+          // On its way through another label it is the same event: booked where it ends.
+          account.created += batch.count;
+          this.#hop(batch, this.#labelOf(target.label, label), ticket, ordinals, hops + 1);
+          break;
+      }
+    }
+    if (isTaken) account.out += batch.count;
+    else account.drop('relabelled', batch.count);
+  }
+
+  #drop(count: number, reason: string): void {
+    this.#o.account.drop(reason, count);
+  }
+
+  #chain(label: string, tag: string): Chain {
+    let byTag = this.#chains.get(label);
+    if (byTag === undefined) {
+      byTag = new Map();
+      this.#chains.set(label, byTag);
+    }
+    let chain = byTag.get(tag);
+    if (chain === undefined) {
+      if (byTag.size >= CACHED_TAGS) byTag.clear();
+      chain = this.#build(label, tag);
+      byTag.set(tag, chain);
+    }
+    return chain;
+  }
+
+  #build(label: string, tag: string): Chain {
+    const stages: Stage[] = [];
+    let filters: FilterNode[] = [];
+    const close = (): void => {
+      if (filters.length > 0) stages.push({ filters });
+      filters = [];
+    };
+    let targets: readonly Target[] | undefined;
+    for (const rule of this.#o.routes.get(label) ?? []) {
+      if (!rule.matches(tag)) continue;
+      if (rule.kind === 'filter') filters.push(rule.node);
+      else if (rule.kind === 'consumer') {
+        close();
+        stages.push({ consumer: rule.node });
+      } else {
+        targets = rule.targets;
+        break;
+      }
+    }
+    close();
+    // An event on its way to another label is observed there; what failed is no event of its pipeline any more.
+    const ends = label !== ERROR_LABEL && targets?.some((target) => target.kind !== 'relabel') === true;
+    return { stages, targets, taps: ends ? this.#o.taps.filter((tap) => tap.matches(tag)) : [] };
+  }
+}
+
+/** 1, 2, 4 ... 256, then every 512th. */
+function isNotable(times: number): boolean {
+  return times <= 256 ? (times & (times - 1)) === 0 : times % 512 === 0;
+}
