@@ -13,7 +13,7 @@ describe('endpoints', () => {
     ['', undefined],
     [7, undefined],
   ] as const) {
-    void test(`URL ${given}`, () => {
+    test(`URL ${given}`, () => {
       assert.equal(httpUrl().safeParse(given).data, want);
     });
   }
@@ -23,12 +23,12 @@ describe('endpoints', () => {
     ['http://127.0.0.1:9200', 'http://127.0.0.1:9200'],
     ['u:p@no url', 'no url'],
   ] as const) {
-    void test(`shown ${given}`, () => {
+    test(`shown ${given}`, () => {
       assert.equal(withoutSecrets(given), want);
     });
   }
 
-  void test('a refused URL does not show its password', () => {
+  test('a refused URL does not show its password', () => {
     const { error } = httpUrl().safeParse('ftp://u:hunter2@search.example');
     assert.doesNotMatch(error?.message ?? '', /hunter2/);
   });

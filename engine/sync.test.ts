@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { isInStep, renderSteps, renderStepsJson, type Step } from './sync.ts';
+import { differences, isInStep, renderSteps, renderStepsJson, type Step } from './sync.ts';
 
 const CASES: ReadonlyArray<readonly [string, readonly Step[], string]> = [
   ['nothing managed', [], 'in step: 0 objects, nothing to do\n'],
@@ -22,11 +22,26 @@ const CASES: ReadonlyArray<readonly [string, readonly Step[], string]> = [
   ],
 ];
 
-void describe('steps of plan and apply', () => {
+describe('steps of plan and apply', () => {
   for (const [name, steps, want] of CASES) {
-    void test(name, () => {
+    test(name, () => {
       assert.equal(renderSteps(steps), want);
       assert.deepEqual(JSON.parse(renderStepsJson(steps)), { inStep: isInStep(steps), steps });
+    });
+  }
+});
+
+describe('differences', () => {
+  for (const [before, after, want] of [
+    [{ a: 1 }, { a: 1 }, []],
+    [{ a: { b: '5s' } }, { a: { b: '1s' } }, ['a.b: 5s -> 1s']],
+    [{ a: [1, 2] }, { a: [2, 1], 乙: true }, ['a: [1,2] -> [2,1]', '乙: absent -> true']],
+    [{ a: null }, { a: {} }, ['a: null -> {}']],
+    [{ a: 1, b: 1, c: 1 }, {}, ['a: 1 -> absent', 'b: 1 -> absent', 'and 1 more']],
+    [{ a: 'x'.repeat(99) }, { a: 1 }, [`a: ${'x'.repeat(57)}... -> 1`]],
+  ] as const) {
+    test(JSON.stringify([before, after]).slice(0, 60), () => {
+      assert.deepEqual(differences(before, after, 2), want);
     });
   }
 });

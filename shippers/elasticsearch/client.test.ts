@@ -24,7 +24,7 @@ describe('elasticsearch client', () => {
     http.close();
   });
 
-  void test('sends plain media types and no product check', async () => {
+  test('sends plain media types and no product check', async () => {
     answer = { status: 200, body: '{"version":{"number":"2.19.6","distribution":"opensearch"}}' };
     const client = createElasticsearchClient({ hosts: [url], apiKey: 'a2V5' });
     assert.deepEqual(await client.server(), { flavour: 'opensearch', version: '2.19.6', major: 2, minor: 19 });
@@ -54,7 +54,7 @@ describe('elasticsearch client', () => {
     ['overloaded', 503, '{"error":{"reason":"no master"}}', 'MR_CONNECT', /refused to put it: no master$/],
     ['not JSON', 200, '<html>', 'MR_PROTOCOL', /answered put it with something that is not JSON$/],
   ] as const) {
-    void test(name, async () => {
+    test(name, async () => {
       answer = { status, body };
       const client = createElasticsearchClient({ hosts: [url] });
       await assert.rejects(
@@ -65,14 +65,14 @@ describe('elasticsearch client', () => {
     });
   }
 
-  void test('404 is undefined for find', async () => {
+  test('404 is undefined for find', async () => {
     answer = { status: 404, body: '{"error":{"reason":"not there"}}' };
     const client = createElasticsearchClient({ hosts: [url] });
     assert.equal(await client.find('get it', (api) => api.cluster.getComponentTemplate({ name: 'x' })), undefined);
     await client.close();
   });
 
-  void test('nobody there, and the password is not shown', async () => {
+  test('nobody there, and the password is not shown', async () => {
     const client = createElasticsearchClient({ hosts: ['http://elastic:hunter2@127.0.0.1:1'] });
     await assert.rejects(client.server(), (error: Error & { code?: string }) => {
       assert.equal(error.code, 'MR_CONNECT');
@@ -96,12 +96,12 @@ describe('answer of GET /', () => {
       { flavour: 'opensearch', version: '3.8.0', major: 3, minor: 8 },
     ],
   ] as const) {
-    void test(want.version, () => {
+    test(want.version, () => {
       assert.deepEqual(serverOf(info, 'http://h'), want);
     });
   }
   for (const info of [undefined, '', {}, { version: 'x' }, { version: { number: 'x' } }]) {
-    void test(`refuses ${JSON.stringify(info)}`, () => {
+    test(`refuses ${JSON.stringify(info)}`, () => {
       assert.throws(() => serverOf(info, 'http://h'), { code: 'MR_PROTOCOL', message: /^http:\/\/h is neither/ });
     });
   }
@@ -115,7 +115,7 @@ describe('innermost reason', () => {
     [{}, undefined],
     ['text', undefined],
   ] as const) {
-    void test(JSON.stringify(body), () => {
+    test(JSON.stringify(body), () => {
       assert.equal(reasonOf(body), want);
     });
   }
