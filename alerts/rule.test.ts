@@ -82,6 +82,7 @@ describe('wrong rules say what and where, all at once', () => {
     ['every', [{ ...MINIMUM, every: '5x' }], [['0.every', /expected a duration/]]],
     ['every too short', [{ ...MINIMUM, every: '100ms' }], [['0.every', /at least 1000 ms/]]],
     ['over', [{ ...MINIMUM, every: '10s', over: '25s' }], [['0.over', /multiple of every/]]],
+    ['from', [{ ...MINIMUM, from: '/a' }], [['0.from', /expected a closing/]]],
     ['where', [{ ...MINIMUM, where: 'a >= b' }], [['0.where', /expected a number after `>=`, at character 6/]]],
     ['where in a measure', [{ ...MINIMUM, measure: { count: 'a' } }], [['0.measure.count', /count: expected :/]]],
     [

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Problem, SourcePlace } from '../engine/config/model.ts';
 import { duration, integer, oneOf, text } from '../engine/units.ts';
+import { compilePattern } from '../engine/pipeline/match-pattern.ts';
 import { closest } from './closest.ts';
 import { parseThreshold, type Threshold } from './threshold.ts';
 import { parseWhere, renderWhereError, type Where } from './where.ts';
@@ -148,6 +149,8 @@ function parseRule(data: unknown, report: Report): Rule | undefined {
   const recovery = given.recovery === undefined ? undefined : readThreshold(given.recovery, 'recovery', unit, fail);
   if (!parsed.success) return undefined;
   const rule = parsed.data;
+  const pattern = compilePattern(rule.from);
+  if (typeof pattern !== 'function') fail(['from'], `from: ${pattern.error}`);
   const over = rule.over ?? rule.every;
   const intervals = over / rule.every;
   if (!Number.isInteger(intervals) || intervals > INTERVALS_MAX)

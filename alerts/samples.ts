@@ -1,6 +1,6 @@
 import type { Consumer, ConsumerContext } from '../engine/component.ts';
 import { field as fieldOf, type Field } from '../engine/events/field.ts';
-import { compileTagPattern } from './tags.ts';
+import { compilePattern } from '../engine/pipeline/match-pattern.ts';
 import { compileWhere, ViewReader, type FieldReader, type Predicate } from './match.ts';
 import type { Sample } from './evaluate.ts';
 import type { Rule } from './rule.ts';
@@ -34,7 +34,9 @@ export class RuleCounter {
 
   constructor(rule: Rule) {
     this.rule = rule;
-    this.#takesTag = compileTagPattern(rule.from);
+    const takesTag = compilePattern(rule.from);
+    // `parseRules` has refused a wrong pattern.
+    this.#takesTag = typeof takesTag === 'function' ? takesTag : () => false;
     this.#where = compileWhere(rule.where);
     this.#part = compileWhere(rule.measure.part);
     this.#whole = rule.measure.kind === 'ratio' ? compileWhere(rule.measure.whole) : () => true;
