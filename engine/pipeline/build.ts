@@ -1,0 +1,184 @@
+/** From the tree of a configuration to sources, routes and outputs, all inert. */
+import type { Ack, Consumer, ConsumerContext, Context, Filter, Output, Source, SourceContext } from '../component.ts';
+import type { Section } from '../config/model.ts';
+import { childSections, paramText, sectionToInput } from '../config/section.ts';
+import { bufferConfig } from '../delivery/buffer-config.ts';
+import { deadLetters } from '../delivery/dead-letters.ts';
+import { OutputRunner } from '../delivery/output-runner.ts';
+import { MillraceError } from '../errors.ts';
+import type { Batch } from '../events/batch.ts';
+import type { EntranceLog } from '../log/entrance-log.ts';
+import type { Account } from '../telemetry/accounts.ts';
+import type { Made, Maker } from './make.ts';
+import { compilePattern } from './match-pattern.ts';
+import type { Rule, Target } from './router.ts';
+
+/** Hands an interval's part of a consumer to the main thread. */
+export type Publish = (consumer: string, intervalMs: number, data: unknown) => void;
+
+export interface Built {
+  readonly sources: Made<Source>[];
+  readonly filters: Made<Filter>[];
+  readonly consumers: Made<Consumer>[];
+  readonly outputs: { readonly made: Made<Output>; readonly runner: OutputRunner }[];
+  readonly routes: Map<string, Rule[]>;
+}
+
+export class Builder {
+  readonly #maker: Maker;
+  readonly #log: EntranceLog;
+  readonly #publish: Publish;
+  readonly #built: Built = { sources: [], filters: [], consumers: [], outputs: [], routes: new Map() };
+
+  constructor(maker: Maker, log: EntranceLog, publish: Publish) {
+    this.#maker = maker;
+    this.#log = log;
+    this.#publish = publish;
+  }
+
+  async build(root: Section): Promise<Built> {
+    await this.#level(root, '');
+    return this.#built;
+  }
+
+  async #level(section: Section, label: string): Promise<void> {
+    const rules = this.#built.routes.get(label) ?? [];
+    this.#built.routes.set(label, rules);
+    for (const child of section.sections) {
+      switch (child.name) {
+        case 'source':
+          await this.#source(child);
+          break;
+        case 'filter':
+          rules.push(await this.#filter(child));
+          break;
+        case 'match':
+          rules.push({ kind: 'match', matches: pattern(child), targets: await this.#targets(child) });
+          break;
+        case 'label':
+          await this.#level(child, child.arg);
+          break;
+        case 'worker':
+          if (runsHere(child.arg, this.#maker.around.worker.id)) await this.#level(child, label);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  async #source(section: Section): Promise<void> {
+    const label = labelOf(section);
+    const made = await this.#maker.make<Source>(section, ['source'], (ctx, account) => this.#sourceContext(ctx, account, label));
+    if (made !== undefined) this.#built.sources.push(made);
+  }
+
+  #sourceContext(ctx: Context, account: Account, label: string): SourceContext {
+    const log = this.#log;
+    const book = (batch: Batch): void => {
+      account.created += batch.count;
+      account.out += batch.count;
+      account.bytesOut += batch.end - batch.start;
+    };
+    return {
+      ...ctx,
+      // What a source drops itself never became an event of the pipeline: it enters and leaves the books at once.
+      dropped(reason, count) {
+        account.created += count;
+        account.drop(reason, count);
+      },
+      emit(batch: Batch, ack?: Ack): boolean {
+        book(batch);
+        return log.append(batch, 'memory', label, ack);
+      },
+      tryEmit(batch: Batch): boolean {
+        if (log.tryAppend(batch, 'memory', label)) {
+          book(batch);
+          return true;
+        }
+        account.created += batch.count;
+        account.drop('entrance log full', batch.count);
+        return false;
+      },
+      ready: () => log.ready(),
+    };
+  }
+
+  async #filter(section: Section): Promise<Rule> {
+    const made = await this.#maker.make<Filter | Consumer>(section, ['filter', 'consumer'], (ctx) => this.#consumerContext(ctx));
+    if (made === undefined) throw new MillraceError('MR_CONFIG', `a filter cannot be limited to one worker`);
+    const matches = pattern(section);
+    if (made.kind === 'consumer') return { kind: 'consumer', matches, node: this.#consumer(made as Made<Consumer>) };
+    const filter = made as Made<Filter>;
+    this.#built.filters.push(filter);
+    return { kind: 'filter', matches, node: { id: made.id, filter: filter.component, account: made.account, log: made.log } };
+  }
+
+  #consumerContext(ctx: Context): ConsumerContext {
+    return { ...ctx, publish: (intervalMs, data) => this.#publish(ctx.id, intervalMs, data) };
+  }
+
+  #consumer(made: Made<Consumer>): { id: string; consumer: Consumer; account: Account; log: Made['log'] } {
+    this.#built.consumers.push(made);
+    return { id: made.id, consumer: made.component, account: made.account, log: made.log };
+  }
+
+  async #targets(section: Section): Promise<Target[]> {
+    const type = paramText(section, '@type');
+    if (type === 'copy') {
+      const targets: Target[] = [];
+      for (const store of childSections(section, 'store')) targets.push(...(await this.#targets(store)));
+      return targets;
+    }
+    if (type === 'relabel') {
+      const label = labelOf(section);
+      if (label === '' && paramText(section, '@label') !== '@ROOT')
+        throw new MillraceError('MR_CONFIG', 'relabel needs an @label');
+      return [{ kind: 'relabel', label }];
+    }
+    const made = await this.#maker.make<Output | Consumer>(section, ['output', 'consumer'], (ctx) => this.#consumerContext(ctx));
+    if (made === undefined) return [];
+    if (made.kind === 'consumer') return [{ kind: 'consumer', node: this.#consumer(made as Made<Consumer>) }];
+    return [{ kind: 'output', runner: this.#output(section, made as Made<Output>) }];
+  }
+
+  #output(section: Section, made: Made<Output>): OutputRunner {
+    const { clock, random, dataDir } = this.#maker.around;
+    const [buffer] = childSections(section, 'buffer');
+    const input = buffer === undefined ? {} : { ...sectionToInput(buffer, (name) => name === '@type'), '@arg': buffer.arg };
+    const runner = new OutputRunner({
+      id: made.id,
+      output: made.component,
+      config: bufferConfig.parse(input),
+      flush: made.definition.flush,
+      account: made.account,
+      clock,
+      log: made.log,
+      random,
+      bury: deadLetters(dataDir, made.id, made.log),
+    });
+    this.#built.outputs.push({ made, runner });
+    return runner;
+  }
+}
+
+function pattern(section: Section): (tag: string) => boolean {
+  const compiled = compilePattern(section.arg === '' ? '**' : section.arg);
+  if (typeof compiled !== 'function')
+    throw new MillraceError('MR_CONFIG', `${section.place.file}:${section.place.line}: ${compiled.error}`);
+  return compiled;
+}
+
+/** '' for the root; the router knows no `@ROOT`. */
+function labelOf(section: Section): string {
+  const label = paramText(section, '@label') ?? '';
+  return label === '@ROOT' ? '' : label;
+}
+
+/** `<worker 0>` and `<worker 0-2>`. */
+function runsHere(arg: string, worker: number): boolean {
+  const range = /^(\d+)(?:-(\d+))?$/.exec(arg.trim());
+  if (range === null) return false;
+  const first = Number(range[1]);
+  return worker >= first && worker <= Number(range[2] ?? first);
+}

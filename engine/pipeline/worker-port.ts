@@ -1,0 +1,109 @@
+/** The worker's side of the conversation: builds a pipeline and does what the main thread says. */
+import { randomBytes } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
+import type { MessagePort } from 'node:worker_threads';
+import { loadConfig, loadConfigText, type LoadedConfig } from '../config/load.ts';
+import { MillraceError, messageOf } from '../errors.ts';
+import { MemoryLog } from '../log/memory-log.ts';
+import type { Registry } from '../registry.ts';
+import { systemClock } from '../telemetry/clock.ts';
+import { createLog } from '../telemetry/log.ts';
+import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
+import { Pipeline, type TapSpec } from './pipeline.ts';
+
+/** What the composition root knows and the engine must not: the components, and the rules of a configuration. */
+export interface WorkerParts {
+  readonly registry: Registry;
+  taps(config: LoadedConfig): readonly TapSpec[];
+}
+
+/** Loads the configuration, builds, reports, and then follows the messages until `stop`. */
+export async function runWorker(port: MessagePort, setup: WorkerSetup, parts: WorkerParts): Promise<void> {
+  const abort = new AbortController();
+  const say = (message: FromWorker): void => port.postMessage(message);
+  let pipeline: Pipeline;
+  try {
+    pipeline = await build(setup, parts, abort.signal, say);
+  } catch (error) {
+    say({ type: 'failed', code: codeOf(error), message: messageOf(error) });
+    port.close();
+    return;
+  }
+  port.on('message', (message: ToWorker) => {
+    // #follow reports its own failures.
+    void follow(message, pipeline, abort, say, port);
+  });
+  say({ type: 'built' });
+}
+
+async function build(
+  setup: WorkerSetup,
+  parts: WorkerParts,
+  signal: AbortSignal,
+  say: (message: FromWorker) => void,
+): Promise<Pipeline> {
+  const { configPath, configText, configType, worker } = setup;
+  const options = { workerId: worker.id, ...(configType === undefined ? {} : { type: configType }) };
+  const config = configText === undefined ? loadConfig(configPath, options) : loadConfigText(configPath, configText, options);
+  return Pipeline.build({
+    root: config.root,
+    isFluentd: config.isFluentd,
+    registry: parts.registry,
+    worker,
+    baseDir: dirname(resolve(configPath)),
+    dataDir: setup.dataDir,
+    clock: systemClock,
+    log: createLog(setup.logLevel, worker.count > 1 ? { worker: worker.id } : {}),
+    random: Math.random,
+    signal,
+    entranceLog: new MemoryLog(systemClock, setup.logLimitBytes, BigInt(`0x${randomBytes(5).toString('hex')}`)),
+    publish: (consumer, intervalMs, data) => say({ type: 'partial', consumer, intervalMs, data }),
+    taps: parts.taps(config),
+  });
+}
+
+async function follow(
+  message: ToWorker,
+  pipeline: Pipeline,
+  abort: AbortController,
+  say: (message: FromWorker) => void,
+  port: MessagePort,
+): Promise<void> {
+  switch (message.type) {
+    case 'start':
+      try {
+        await pipeline.start();
+      } catch (error) {
+        say({ type: 'failed', code: codeOf(error), message: messageOf(error) });
+        port.close();
+        return;
+      }
+      say({ type: 'started' });
+      await pipeline.finished()?.then(() => say({ type: 'ended' }));
+      return;
+    case 'status':
+      return say({ type: 'status', request: message.request, components: pipeline.status() });
+    case 'inject': {
+      const { bytes, tag, count } = message.batch;
+      return pipeline.inject({ tag, bytes, start: 0, end: bytes.length, count });
+    }
+    case 'quiesce':
+      await pipeline.quiesce();
+      return say({ type: 'quiesced' });
+    case 'finish': {
+      const deadline = AbortSignal.timeout(message.deadlineMs);
+      deadline.addEventListener('abort', () => abort.abort());
+      await pipeline.finish(deadline);
+      return say({ type: 'finished' });
+    }
+    case 'stop':
+      abort.abort();
+      await pipeline.stop();
+      say({ type: 'stopped', components: pipeline.status() });
+      return port.close();
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof MillraceError ? error.code : 'MR_INTERNAL';
+}
