@@ -118,10 +118,16 @@ describe('editing', () => {
         const cursor = open(record);
         const model: Fields = { ...record };
         for (const { op, key: name, value: to } of edits) {
-          if (op === 'set') ((model[name] = to), cursor.set(field([name]), to));
-          else if (op === 'delete') (delete model[name], cursor.delete(field([name])));
-          else if (op === 'append') ((model[name] = to), cursor.append(fragment(undefined, { [name]: to })));
-          else {
+          if (op === 'set') {
+            model[name] = to;
+            cursor.set(field([name]), to);
+          } else if (op === 'delete') {
+            delete model[name];
+            cursor.delete(field([name]));
+          } else if (op === 'append') {
+            model[name] = to;
+            cursor.append(fragment(undefined, { [name]: to }));
+          } else {
             const old = model[name];
             model[name] = { ...(typeof old === 'object' ? old : {}), inner: to };
             cursor.append(fragment(name, { inner: to }));

@@ -1,4 +1,4 @@
-import type { Consumer } from '../component.ts';
+import type { Consumer, Output } from '../component.ts';
 import type { Section } from '../config/model.ts';
 import { messageOf } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
@@ -78,7 +78,7 @@ export class Pipeline {
     const { outputs, filters, consumers, sources } = this.#built;
     try {
       for (const { runner } of outputs) await runner.start();
-      for (const { made } of outputs) void this.#probe(made.component.probe, made.log);
+      for (const { made } of outputs) void this.#probe(made.component, made.log);
       for (const { component } of filters) await component.start?.();
       for (const { component } of consumers) await component.start?.();
       for (const { consumer } of this.#tapStatus) await consumer.start?.();
@@ -90,9 +90,9 @@ export class Pipeline {
   }
 
   /** A server that does not answer is reported at once; the pipeline runs and keeps trying. */
-  async #probe(probe: ((signal: AbortSignal) => Promise<void>) | undefined, log: Surroundings['log']): Promise<void> {
+  async #probe(output: Output, log: Surroundings['log']): Promise<void> {
     try {
-      await probe?.(this.#o.signal);
+      await output.probe?.(this.#o.signal);
     } catch (error) {
       log.warn({ reason: messageOf(error) }, 'the server cannot be used yet; events wait and are sent when it can');
     }
@@ -195,7 +195,9 @@ export class Pipeline {
   }
 
   #plain(id: string, kind: string, account: Account, worker: number): ComponentStatus {
-    return { ...account, dropped: { ...account.dropped }, id, kind, type: kind, worker, state: 'ok', metrics: {} };
+    const { in: taken, created, out, pending, bytesIn, bytesOut, errors } = account;
+    const books = { in: taken, created, out, pending, bytesIn, bytesOut, errors };
+    return { ...books, dropped: { ...account.dropped }, id, kind, type: kind, worker, state: 'ok', metrics: {} };
   }
 
   /** The log's `out` is what every output is done with. */
