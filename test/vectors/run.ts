@@ -104,7 +104,7 @@ function count(result: CaseResult, counts: Totals, failures: string[]): void {
 
 const adapterPath = (name: string): string => join(HERE, `${name}.ts`);
 const hasAdapter = (name: string): boolean => !NOT_ADAPTERS.has(name) && existsSync(adapterPath(name));
-const NOT_ADAPTERS = new Set(['run', 'adapter', 'compare']);
+const NOT_ADAPTERS = new Set(['run', 'adapter', 'compare', 'numbers']);
 
 function jsonFilesBelow(dir: string): string[] {
   if (statSync(dir).isFile()) return dir.endsWith('.json') ? [dir] : [];
