@@ -5,6 +5,9 @@ export const ALIVE_KEY = 'millrace.rules.alive';
 /** The macro that a low-level discovery row carries. */
 export const GROUP_MACRO = '{#GROUP}';
 
+/** How the keys of our discovery rules begin; nothing else in Zabbix should. */
+export const GROUPS_KEY_START = 'millrace.rule.groups[';
+
 export const stateKey = (rule: string, group?: string): string => key('millrace.rule.state', rule, group);
 export const valueKey = (rule: string, group?: string): string => key('millrace.rule.value', rule, group);
 export const groupsKey = (rule: string): string => key('millrace.rule.groups', rule, undefined);
