@@ -8,8 +8,6 @@ export interface Random {
   pick<T>(from: readonly T[]): T;
   /** One of the entries, as often as its `weight` says. */
   weighted<T extends { readonly weight: number }>(from: readonly T[]): T;
-  /** Log-normal: half of the results lie below the median, a few far above, as latencies do. */
-  logNormal(median: number, sigma: number): number;
 }
 
 /**
@@ -46,10 +44,6 @@ export function makeRandom(seed: number, stream = 0): Random {
         if (rest < 0) return entry;
       }
       return at(from, from.length - 1);
-    },
-    logNormal: (median, sigma) => {
-      const normal = Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
-      return median * Math.exp(sigma * normal);
     },
   };
 }
