@@ -2,6 +2,7 @@
  * MessagePack as Fluentd's forward protocol uses it: EventTime is extension type 0 with 8 bytes.
  * @see https://github.com/msgpack/msgpack/blob/master/spec.md
  */
+import { isUtf8 } from 'node:buffer';
 import type { ByteWriter } from './byte-writer.ts';
 
 /** The bytes end inside a value. */
@@ -145,7 +146,7 @@ export class MsgpackReader {
 
   /**
    * The next value: null, boolean, number, bigint (beyond 2^53), string, Uint8Array (bin), array, plain object,
-   * EventTimeValue, Extension. Bytes that are not UTF-8 in a str become U+FFFD.
+   * EventTimeValue, Extension. A str that is not UTF-8 (GBK, say) comes as Uint8Array, so that its bytes survive.
    *
    * @throws RangeError when the bytes end early or are no MessagePack
    */
@@ -169,7 +170,7 @@ export class MsgpackReader {
     if (from >= 0) {
       const to = skipValue(b, start, this.#end);
       this.at = to;
-      return isBin(head) ? Uint8Array.from(b.subarray(from, to)) : b.toString('utf8', from, to);
+      return isBin(head) ? Uint8Array.from(b.subarray(from, to)) : textOrBytes(b, from, to);
     }
     if (head < 0x90 || head === 0xde || head === 0xdf) return this.#map(mapCount(b, start, this.#end));
     if (head < 0xa0 || head === 0xdc || head === 0xdd) return this.#array(arrayCount(b, start, this.#end));
@@ -223,6 +224,12 @@ export class MsgpackReader {
     for (let left = count; left > 0; left--) array.push(this.#value());
     return array;
   }
+}
+
+function textOrBytes(b: Buffer, from: number, to: number): string | Uint8Array {
+  const text = b.toString('utf8', from, to);
+  // Only a text that shows the replacement character can have lost bytes.
+  return text.includes('\ufffd') && !isUtf8(b.subarray(from, to)) ? Uint8Array.from(b.subarray(from, to)) : text;
 }
 
 /** Keys that are not text are named as they print; Fluentd's records have text keys. */

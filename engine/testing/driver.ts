@@ -104,7 +104,7 @@ export interface LogLine {
   readonly message: string;
 }
 
-export interface TestContext extends SourceContext, ConsumerContext {
+export interface TestContext<M extends MetricSpecs = MetricSpecs> extends SourceContext<M>, ConsumerContext<M> {
   readonly clock: FakeClock;
   readonly lines: LogLine[];
   /** Values of the component's own metrics. */
@@ -130,7 +130,10 @@ export interface TestContextOptions {
   readonly emit?: (batch: Batch, ack: Ack | undefined) => boolean;
 }
 
-export function testContext(definition: { readonly metrics: MetricSpecs }, options: TestContextOptions = {}): TestContext {
+export function testContext<M extends MetricSpecs>(
+  definition: { readonly metrics: M },
+  options: TestContextOptions = {},
+): TestContext<M> {
   const lines: LogLine[] = [];
   const values: Record<string, number> = {};
   const drops: Record<string, number> = {};
@@ -167,7 +170,7 @@ export function testContext(definition: { readonly metrics: MetricSpecs }, optio
   return {
     id: options.id ?? 'test',
     log,
-    metrics: metrics as Metrics<MetricSpecs>,
+    metrics: metrics as unknown as Metrics<M>,
     clock,
     kv,
     signal: new AbortController().signal,

@@ -1,0 +1,123 @@
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { lookupService } from 'node:dns/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { defineSource, type Source, type SourceContext } from '../../engine/component.ts';
+import { closeServer, listen, listenError } from '../../engine/net/listen.ts';
+import { ForwardSession } from './session.ts';
+import { config, metrics, type Config } from './settings.ts';
+
+export const forward = defineSource({
+  name: 'forward',
+  summary:
+    "Fluentd's forward protocol over TCP: Fluentd, Fluent Bit and every fluent-logger can send to it. Acknowledges chunks.",
+  config,
+  metrics,
+  examples: [
+    { title: 'Take events from loggers on this machine', config: '<source>\n  @type forward\n</source>' },
+    {
+      title: 'Take events from the network under a prefix',
+      config: '<source>\n  @type forward\n  bind 0.0.0.0\n  port 24224\n  add_tag_prefix remote\n</source>',
+    },
+  ],
+  create: (options, ctx) => new ForwardSource(options, ctx),
+});
+
+class ForwardSource implements Source {
+  readonly #config: Config;
+  readonly #ctx: SourceContext<typeof metrics>;
+  readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+  #udp: UdpSocket | undefined;
+  #address = '';
+  #warnings = 0;
+
+  constructor(options: Config, ctx: SourceContext<typeof metrics>) {
+    this.#config = options;
+    this.#ctx = ctx;
+  }
+
+  addresses(): readonly string[] {
+    return this.#address === '' ? [] : [this.#address];
+  }
+
+  async start(): Promise<void> {
+    const { bind, port, max_connections, send_keepalive_packet, backlog } = this.#config;
+    const server = createServer(
+      { keepAlive: send_keepalive_packet, noDelay: true, ...(backlog === undefined ? {} : { backlog }) },
+      (socket) => this.#accept(socket),
+    );
+    server.maxConnections = max_connections;
+    server.on('drop', () => this.#warn({}, 'too many connections, closed a new one'));
+    this.#server = server;
+    this.#address = await listen(server, { bind, port, reusePort: this.#ctx.worker.count > 1 });
+    if (this.#ctx.worker.id === 0)
+      await this.#answerHeartbeats(bind, Number(this.#address.slice(this.#address.lastIndexOf(':') + 1)));
+  }
+
+  /** Old out_forwards ask over UDP whether somebody is there: one byte is answered with one byte. */
+  async #answerHeartbeats(bind: string, udpPort: number): Promise<void> {
+    const udp = createSocket({ type: bind.includes(':') ? 'udp6' : 'udp4' });
+    this.#udp = udp;
+    await new Promise<void>((resolve, reject) => {
+      udp.once('error', (error) => reject(listenError(error, 'UDP', bind, udpPort)));
+      udp.bind({ address: bind, port: udpPort }, resolve);
+    });
+    udp.removeAllListeners('error');
+    // An answer that could not be sent is asked for again.
+    udp.on('error', () => undefined);
+    udp.on('message', (_packet, from) => udp.send(Buffer.of(0), from.port, from.address));
+  }
+
+  #accept(socket: Socket): void {
+    const { metrics: handles } = this.#ctx;
+    this.#sockets.add(socket);
+    handles.connections.set(this.#sockets.size);
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      handles.connections.set(this.#sockets.size);
+    });
+    // The peer's resets end the connection; what was not acknowledged is sent again by it.
+    socket.on('error', () => undefined);
+    const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    const client = { address, hostname: address };
+    const peer = {
+      write: (bytes: Buffer) => void (socket.destroyed || socket.write(bytes)),
+      end: () => void socket.end(),
+      destroy: () => void socket.destroy(),
+    };
+    const session = new ForwardSession(this.#config, this.#ctx, client, peer, (fields, message) => this.#warn(fields, message));
+    if (this.#config.source_hostname_key !== undefined && this.#config.resolve_hostname !== false) {
+      // Without a name in the DNS the address stays.
+      lookupService(address, 0).then(
+        ({ hostname }) => session.named(hostname),
+        () => undefined,
+      );
+    }
+    socket.on('data', (data) => {
+      if (session.push(data)) return;
+      socket.pause();
+      void this.#ctx.ready().then(() => socket.resume());
+    });
+  }
+
+  /** The 1st, 2nd, 4th, 8th ... time: a port scan does not fill the log. */
+  #warn(fields: Record<string, unknown>, message: string): void {
+    const times = ++this.#warnings;
+    if ((times & (times - 1)) === 0) this.#ctx.log.warn({ ...fields, warnings: times }, message);
+  }
+
+  async drain(): Promise<void> {
+    // What has been read has been taken; what has not will not be acknowledged, and its sender keeps it.
+    for (const socket of this.#sockets) socket.pause();
+    await this.stop();
+  }
+
+  async stop(): Promise<void> {
+    const tcp = this.#server;
+    const udp = this.#udp;
+    this.#server = undefined;
+    this.#udp = undefined;
+    if (udp !== undefined) await new Promise<void>((resolve) => udp.close(resolve));
+    if (tcp !== undefined) await closeServer(tcp, this.#sockets);
+  }
+}
