@@ -1,0 +1,172 @@
+/**
+ * What all parsers share: where the time comes from, which values count as nothing, and what types they get.
+ * @see https://docs.fluentd.org/configuration/parse-section
+ */
+import type { EventTime } from '../../engine/events/batch.ts';
+import type { EntryWriter } from '../../engine/events/entry-writer.ts';
+import { EventTimeValue } from '../../engine/events/msgpack.ts';
+import { rubyFloat, rubyInteger, rubySplit, rubyText } from '../../engine/ruby-values.ts';
+import { MillraceError } from '../../engine/errors.ts';
+import {
+  TIME_TYPES,
+  isTimezone,
+  timeParser,
+  timeProblem,
+  type TimeOptions,
+  type TimeParser,
+  type TimeType,
+} from '../../engine/time-format.ts';
+import { bool, duration, hash, list, oneOf, regexp, text } from '../../engine/units.ts';
+
+/** Parameters of every parser; a parser overrides the defaults that differ. */
+export const ruleFields = {
+  time_key: text().optional().describe('field that holds the time; it is taken out of the record'),
+  time_type: oneOf(TIME_TYPES).default('string').describe('kind of the time: text, or seconds as a number'),
+  time_format: text()
+    .optional()
+    .describe('format of the time, as in strptime; without it the usual forms are recognised')
+    .meta({ examples: ['%Y-%m-%dT%H:%M:%S.%N%z'] }),
+  time_format_fallbacks: list().default([]).describe('formats tried one after another when time_type is mixed'),
+  localtime: bool().default(true).describe('zone of times that name none: that of this machine'),
+  utc: bool().default(false).describe('zone of times that name none: UTC'),
+  timezone: text()
+    .optional()
+    .describe('zone of times that name none')
+    .meta({ examples: ['Asia/Shanghai', '+08:00'] }),
+  keep_time_key: bool().default(false).describe('whether the field of the time stays in the record'),
+  estimate_current_event: bool().default(true).describe('whether an event without a time gets the current one'),
+  types: hash(text())
+    .optional()
+    .describe('types of fields: string, integer, float, bool, time or array')
+    .meta({
+      examples: ['code:integer,size:integer,ok:bool'],
+    }),
+  null_value_pattern: regexp()
+    .optional()
+    .describe('text that stands for nothing; such a field becomes null')
+    .meta({
+      examples: ['/^-$/'],
+    }),
+  null_empty_string: bool().default(false).describe('whether empty text becomes null'),
+  timeout: duration().optional().describe('time limit of one line; accepted for compatibility, the expressions here need none'),
+};
+
+export interface RuleConfig {
+  readonly time_key?: string | undefined;
+  readonly time_type: TimeType;
+  readonly time_format?: string | undefined;
+  readonly time_format_fallbacks: readonly string[];
+  readonly localtime: boolean;
+  readonly utc: boolean;
+  readonly timezone?: string | undefined;
+  readonly keep_time_key: boolean;
+  readonly types?: Readonly<Record<string, string>> | undefined;
+  readonly null_value_pattern?: RegExp | undefined;
+  readonly null_empty_string: boolean;
+}
+
+/** Reasons of failure; few, because they label counts. */
+export const FAILURE = {
+  pattern: 'pattern not matched',
+  time: 'invalid time',
+  json: 'invalid JSON',
+  record: 'not a map',
+} as const;
+
+/** Problems of a parser's parameters that only show together. */
+export function checkRules(config: RuleConfig): string[] {
+  const problems: string[] = [];
+  for (const [key, type] of Object.entries(config.types ?? {})) {
+    const name = type.split(':', 1)[0] as string;
+    if (!(VALUE_TYPES as readonly string[]).includes(name))
+      problems.push(`types: unknown type ${name} for ${key}; expected ${VALUE_TYPES.join(', ')}`);
+  }
+  if (config.timezone !== undefined && !isTimezone(config.timezone)) problems.push(`timezone: unknown zone ${config.timezone}`);
+  const problem = timeProblem(timeOptions(config));
+  if (problem !== undefined) problems.push(problem);
+  return problems;
+}
+
+function timeOptions(config: RuleConfig): TimeOptions {
+  const { time_type: type, time_format: format, time_format_fallbacks: fallbacks, localtime, utc, timezone } = config;
+  return { type, format, fallbacks, localtime, utc, timezone };
+}
+
+const VALUE_TYPES = ['string', 'integer', 'float', 'bool', 'time', 'array'] as const;
+
+type Convert = (into: EntryWriter, value: unknown) => void;
+
+export interface Rules {
+  readonly timeKey: string | undefined;
+  readonly keepTimeKey: boolean;
+  /** False when values are written as they are found. */
+  readonly hasConversions: boolean;
+  time(value: unknown): EventTime | undefined;
+  /** Writes key and value under the rules for nothing and the types. */
+  write(into: EntryWriter, key: string, value: unknown): void;
+}
+
+/** @throws MR_CONFIG for what `checkRules` finds: a parser inside of another component is not checked by itself */
+export function makeRules(config: RuleConfig): Rules {
+  const [problem] = checkRules(config);
+  if (problem !== undefined) throw new MillraceError('MR_CONFIG', problem);
+  const converters = new Map<string, Convert>();
+  for (const [key, type] of Object.entries(config.types ?? {})) converters.set(key, converter(type, config));
+  const { null_value_pattern: nothing, null_empty_string: isEmptyNothing } = config;
+  const parseTime = timeParser(timeOptions(config));
+  return {
+    timeKey: config.time_key,
+    keepTimeKey: config.keep_time_key,
+    hasConversions: converters.size > 0 || nothing !== undefined || isEmptyNothing,
+    time: parseTime,
+    write(into, key, value) {
+      into.keyName(key);
+      if (typeof value === 'string' && ((isEmptyNothing && value === '') || nothing?.test(value) === true)) return into.nil();
+      const convert = value === null || value === false ? undefined : converters.get(key);
+      if (convert !== undefined) convert(into, value);
+      else if (typeof value === 'string') into.text(value);
+      else into.value(value);
+    },
+  };
+}
+
+const TRUE_TEXTS = new Set(['true', 'yes', '1']);
+
+/** @param type  `name[:option]`: a delimiter for array, `[timezone:]format` for time */
+function converter(type: string, config: RuleConfig): Convert {
+  const colon = type.indexOf(':');
+  const name = colon < 0 ? type : type.slice(0, colon);
+  const option = colon < 0 ? undefined : type.slice(colon + 1);
+  switch (name) {
+    case 'integer':
+      return (into, value) => into.value(rubyInteger(value));
+    case 'float':
+      return (into, value) => into.float(rubyFloat(value));
+    case 'bool':
+      return (into, value) => into.bool(TRUE_TEXTS.has(rubyText(value).toLowerCase()));
+    case 'time': {
+      const parse = timeOfType(option, config);
+      return (into, value) => {
+        const time = parse(value);
+        into.value(time === undefined ? null : new EventTimeValue(time.seconds, time.nanoseconds));
+      };
+    }
+    case 'array':
+      return (into, value) => into.value(rubySplit(rubyText(value), option ?? ','));
+    default:
+      return (into, value) => into.text(rubyText(value));
+  }
+}
+
+function timeOfType(option: string | undefined, { localtime, utc }: RuleConfig): TimeParser {
+  const make = (type: TimeType, format: string | undefined, timezone: string | undefined): TimeParser =>
+    timeParser({ type, format, fallbacks: [], localtime, utc, timezone });
+  if (option === undefined) return make('string', undefined, undefined);
+  const colon = option.indexOf(':');
+  const first = colon < 0 ? option : option.slice(0, colon);
+  const timezone = colon >= 0 && isTimezone(first) ? first : undefined;
+  const format = timezone === undefined ? option : option.slice(colon + 1);
+  return (TIME_TYPES as readonly string[]).includes(format)
+    ? make(format as TimeType, undefined, timezone)
+    : make('string', format, timezone);
+}
