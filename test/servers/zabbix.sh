@@ -60,7 +60,8 @@ elif [ ! -s "$D/pg/PG_VERSION" ]; then
   done
   # The built-in host "Zabbix server" would poll an agent that is not there for ever.
   sql -U zabbix -d zabbix -c 'update hosts set status=1 where status=0'
-  sql -d zabbix -c 'vacuum freeze'
+  # Without statistics one template.delete takes the server 90 s instead of 0.1 s (autovacuum is off).
+  sql -d zabbix -c 'vacuum (freeze, analyze)'
   stop_process postgres INT
   tar -C "$D/pg" -c . | gzip -1 >"$IMAGE.part"
   mv "$IMAGE.part" "$IMAGE"
