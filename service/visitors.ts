@@ -53,8 +53,8 @@ const RATE_MAX = 2000;
 const SESSIONS_MAX = 500;
 /** Share of the questions the bank leaves unanswered in an incident. */
 const FAULT_RATIO = 0.85;
-/** Visits with several requests that are going on at the same time, for each request a second. */
-const SESSIONS_PER_RATE = 1.5;
+/** Visits going on at the same time, for each request a second: so a visitor clicks about every half second. */
+const SESSIONS_PER_RATE = 0.5;
 const REPEATS_MAX = 2;
 
 /** Begins at once; never throws for what the service does or does not. */
