@@ -23,7 +23,7 @@ export function secret() {
   return text().meta({ kind: 'text', secret: true });
 }
 
-/** A whole number; digits may be grouped with `_`, `0x` is hexadecimal. */
+/** A whole number; digits may be grouped with `_`, `0x` is hexadecimal, `0o` octal, `0b` binary. */
 export function integer({ min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER }: Bounds = {}) {
   return z
     .union([z.number(), z.string()], { error: 'expected a whole number' })
@@ -185,7 +185,7 @@ export function attributes() {
 export function parseInteger(value: number | string): number | undefined {
   const digits = typeof value === 'number' ? value : value.trim();
   if (typeof digits === 'number') return Number.isSafeInteger(digits) ? digits : undefined;
-  if (!/^[+-]?(?:\d+(?:_\d+)*|0[xX][0-9a-fA-F]+)$/.test(digits)) return undefined;
+  if (!/^[+-]?(?:\d+(?:_\d+)*|0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+)$/.test(digits)) return undefined;
   const plain = digits.replaceAll('_', '').replace(/^[+-]/, '');
   const number = digits.startsWith('-') ? -Number(plain) : Number(plain);
   return Number.isSafeInteger(number) ? number : undefined;
