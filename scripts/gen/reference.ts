@@ -30,7 +30,7 @@ export function renderReference(all: readonly Found[]): Map<string, string> {
     for (const one of ofKind) {
       const page = `${folder}/${one.definition.name}.md`;
       pages.set(page, renderPage(one));
-      index.push(`| [${one.definition.name}](${page}) | ${cell(one.definition.summary)} |\n`);
+      index.push(`| [${one.definition.name}](${page}) | ${cell(sentence(one.definition.summary))} |\n`);
     }
   }
   pages.set('README.md', index.join(''));
@@ -40,7 +40,9 @@ export function renderReference(all: readonly Found[]): Map<string, string> {
 
 function renderPage({ definition, file }: Found): string {
   const { section } = KINDS[definition.kind];
-  const parts = [`<!-- ${HEAD} Source: ${file} -->\n# ${definition.name}\n\n${definition.summary}\n\nUsed in ${section}.`];
+  const parts = [
+    `<!-- ${HEAD} Source: ${file} -->\n# ${definition.name}\n\n${sentence(definition.summary)}\n\nUsed in ${section}.`,
+  ];
   if (definition.aliases.length > 0)
     parts.push(` Also found as ${definition.aliases.map((alias) => `\`${alias}\``).join(', ')}.`);
   if (definition.workers === 'one') parts.push(' Runs in worker 0 only.');
@@ -51,12 +53,14 @@ function renderPage({ definition, file }: Found): string {
   const metrics = Object.entries(definition.metrics);
   if (metrics.length > 0) {
     parts.push('\n## Metrics\n\n| name | type | unit | meaning |\n| --- | --- | --- | --- |\n');
-    for (const [name, { type, unit, help }] of metrics) parts.push(`| \`${name}\` | ${type} | ${cell(unit)} | ${cell(help)} |\n`);
+    for (const [name, { type, unit, help }] of metrics)
+      parts.push(`| \`${name}\` | ${type} | ${cell(unit)} | ${cell(sentence(help))} |\n`);
   }
   return parts.join('');
 }
 
-function renderFields(fields: readonly FieldInfo[]): string {
+function renderFields(all: readonly FieldInfo[], path = ''): string {
+  const fields = foldNumbered(all);
   const rows = fields.map((field) => {
     const type =
       field.values.length > 0 ? field.values.map((value) => `\`${value}\``).join(', ') : `${field.kind}${range(field)}`;
@@ -64,11 +68,32 @@ function renderFields(fields: readonly FieldInfo[]): string {
     const examples =
       field.examples.length > 0 ? ` Example: ${field.examples.map((example) => `\`${example}\``).join(', ')}.` : '';
     const secret = field.secret ? ' Never shown in any output.' : '';
-    return `| \`${field.name}\` | ${cell(type)} | ${fallback} | ${cell(`${field.description}${examples}${secret}`)} |\n`;
+    return `| \`${field.name}\` | ${cell(type)} | ${fallback} | ${cell(`${sentence(field.description)}${examples}${secret}`)} |\n`;
   });
   const nested = fields.filter((field) => field.fields.length > 0);
-  const below = nested.map((field) => `\n### \`<${field.name}>\`\n${renderFields(field.fields)}`);
-  return `\n| name | type | default | meaning |\n| --- | --- | --- | --- |\n${rows.join('')}${below.join('')}`;
+  const sections = nested.map((field) => {
+    const below = `${path}<${field.name}>`;
+    return `\n### \`${below}\`\n${renderFields(field.fields, `${below} `)}`;
+  });
+  return `\n| name | type | default | meaning |\n| --- | --- | --- | --- |\n${rows.join('')}${sections.join('')}`;
+}
+
+/** `regexp1`, `regexp2` ... with one meaning stand in one row: `regexp1 … regexp20`. */
+function foldNumbered(fields: readonly FieldInfo[]): FieldInfo[] {
+  const folded: FieldInfo[] = [];
+  for (const field of fields) {
+    const stem = /^(.*\D)\d+$/.exec(field.name)?.[1];
+    const last = folded.at(-1);
+    if (stem !== undefined && last?.description === field.description && last.name.startsWith(`${stem}1`))
+      folded[folded.length - 1] = { ...last, name: `${stem}1 … ${field.name}` };
+    else folded.push(field);
+  }
+  return folded;
+}
+
+function sentence(text: string): string {
+  const trimmed = text.trim();
+  return trimmed === '' ? '' : `${trimmed[0]?.toUpperCase() ?? ''}${trimmed.slice(1)}${/[.!?]$/.test(trimmed) ? '' : '.'}`;
 }
 
 function range({ kind, min, max }: FieldInfo): string {
