@@ -75,7 +75,16 @@ export function spelled(value: unknown): unknown {
   if (value instanceof EventTimeValue) return { sec: value.seconds, nsec: value.nanoseconds };
   if (typeof value === 'number' && !Number.isFinite(value)) return { $float: Number.isNaN(value) ? 'NaN' : String(value) };
   if (typeof value === 'bigint') return Number(value);
+  if (value instanceof Uint8Array) return { $bin_hex: Buffer.from(value).toString('hex') };
   if (Array.isArray(value)) return value.map(spelled);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, spelled(inner)]));
+}
+
+/** Values of a vector as an event holds them: `$bin_hex` as bytes. */
+export function bytesOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(bytesOf);
+  if (typeof value !== 'object' || value === null) return value;
+  if ('$bin_hex' in value) return Buffer.from(String(value.$bin_hex), 'hex');
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, bytesOf(inner)]));
 }
