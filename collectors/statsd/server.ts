@@ -249,14 +249,22 @@ export class StatsdServer implements Source {
     if (this.#timer === undefined) return;
     this.#timer[Symbol.dispose]();
     this.#timer = undefined;
-    // What the kernel holds already is read before the sockets are closed.
-    await turn();
-    await turn();
+    await this.#emptyKernel();
     if (this.#udpPort !== undefined) await this.#countDrops();
     await this.#close();
     await this.#flushing;
     this.#udpPort = undefined;
     await this.flush();
+  }
+
+  /** Reads on what the kernel holds already; a client that never pauses is cut off after so many turns of the loop. */
+  async #emptyKernel(): Promise<void> {
+    let quiet = 0;
+    for (let turns = 0; quiet < 2 && turns < 1000; turns++) {
+      const before = this.#packets;
+      await turn();
+      quiet = this.#packets === before ? quiet + 1 : 0;
+    }
   }
 
   async #close(): Promise<void> {

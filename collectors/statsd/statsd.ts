@@ -73,7 +73,7 @@ export type StatsdMetrics = typeof metrics;
 
 export const statsd = defineSource({
   name: 'statsd',
-  summary: 'Counts, times and gauges sent by StatsD and DogStatsD clients, aggregated in intervals',
+  summary: 'Counts, times and gauges sent by StatsD and DogStatsD clients, aggregated in intervals.',
   config,
   metrics,
   workers: 'one',

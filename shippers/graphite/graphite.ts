@@ -39,7 +39,7 @@ const CONFIRM_TRIES = 2;
 
 export const graphite = defineOutput({
   name: 'graphite',
-  summary: 'Sends metric events, or numeric fields of any events, to Graphite',
+  summary: 'Sends metric events, or numeric fields of any events, to Graphite.',
   config,
   metrics,
   examples: [

@@ -9,6 +9,7 @@
  * @see https://graphite.readthedocs.io/en/latest/tags.html
  */
 import type { ByteWriter } from '../../engine/events/byte-writer.ts';
+import { cleanPath, UNPRINTABLE } from '../../engine/metrics/name.ts';
 
 /** carbon closes the connection at a line longer than this many bytes, and what follows is lost. */
 export const MAX_LINE = 16_384;
@@ -72,23 +73,6 @@ export function seriesName(path: string, tags: Tags | undefined): string | undef
   let series = base;
   for (const [name, value] of pairs) series += `;${name}=${value}`;
   return series;
-}
-
-// White space of every script, control characters, and what Unicode sets aside for formatting or as no character.
-const UNPRINTABLE = /[\s\p{C}\u2028\u2029]+/gu;
-
-/**
- * A path that carbon takes as one field and Graphite's functions can name: blanks and control characters become `_`,
- * slashes `-` (they would be folders), what has a meaning in targets (braces, brackets, stars, quotes, commas) `_`.
- * Dots stay. Text in any script stays.
- */
-export function cleanPath(path: string): string {
-  if (/^[\w.-]+$/.test(path)) return path;
-  return path
-    .trim()
-    .replace(UNPRINTABLE, '_')
-    .replaceAll('/', '-')
-    .replace(/[{}[\]()*?"'`,\\=;~^!]/g, '_');
 }
 
 /** carbon's rule: at least one character and none of `;!^=`; `name` is the path itself. */

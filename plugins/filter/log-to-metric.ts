@@ -1,0 +1,222 @@
+import { deserialize, serialize } from 'node:v8';
+import * as z from 'zod';
+import { defineConsumer, type Consumer, type ConsumerContext, type EventView } from '../../engine/component.ts';
+import type { Field } from '../../engine/events/field.ts';
+import { ByteTable } from '../../engine/metrics/byte-table.ts';
+import { Cell, mergeParts, type IntervalPart } from '../../engine/metrics/interval.ts';
+import { attributes, bool, duration, float, integer, list, oneOf, regexp, sections, text } from '../../engine/units.ts';
+import { compileMetric, compileRecordDriven, problemsOf, type Counting, type SeriesSlot } from './log-to-metric-rules.ts';
+
+const metric = z.object({
+  name: text()
+    .optional()
+    .describe('Name of the metric; `${tag}`, `${tag_parts[1]}`, `${status}`, `${record["status"]}` stand for values'),
+  type: oneOf(['count', 'timer', 'gauge', 'set', 'timing', 'increment', 'decrement'])
+    .optional()
+    .describe('Kind of the metric; `timing` is `timer`, `increment` and `decrement` count by one; default `count`'),
+  value_key: text().optional().describe('Field that holds the value; a count without it counts events'),
+  scale: float().default(1).describe('Factor for the values: 1000 makes milliseconds of seconds'),
+  if_key: text().optional().describe('Field that must be there for an event to count'),
+  if_pattern: regexp().optional().describe('Pattern that the field of `if_key` must match'),
+  tags: attributes().optional().describe('Tags of the metric; values may have the placeholders of names'),
+  statsd_type: text().optional().describe('As `type`, for configurations of fluent-plugin-statsd'),
+  statsd_key: text().optional().describe('As `name`'),
+  statsd_val: text()
+    .optional()
+    .describe('Number, or `${record["key"]}`, which may be followed by `* 1000` or `/ 1000` inside the braces'),
+  statsd_rate: text().optional().describe('Sample rate; accepted, but every event is counted'),
+});
+export type MetricConfig = z.output<typeof metric>;
+
+const config = z.object({
+  tag: text().default('metrics.log').describe('Tag of the metric events'),
+  flush_interval: duration({ min: 1000 }).default(10_000).describe('Length of an interval; intervals start at its multiples'),
+  prefix: text().default('').describe('Text in front of every name, with a dot'),
+  percent_threshold: list(float({ min: -100, max: 100 }))
+    .prefault('90')
+    .describe('Percentiles of timers; below 0 the highest values: -10 is the upper tenth'),
+  calculated_timer_metrics: list()
+    .optional()
+    .describe('Statistics of timers to keep, such as `mean` or `upper_percent`; default: all'),
+  max_series: integer({ min: 1, max: 1_000_000 })
+    .default(10_000)
+    .describe('Series of each worker; further ones are counted together, with `_other` for every placeholder'),
+  timing_scale: float().default(1).describe('Factor for `statsd_timing`, when there is no <metric>'),
+  keep_dots: bool().default(false).describe('Dots in values that become part of a name stay and make further levels'),
+  metric: sections(metric).describe(
+    'Metric to derive; without any the fields `statsd_type` and `statsd_key` of each event say what it counts',
+  ),
+});
+export type LogToMetricConfig = z.output<typeof config>;
+
+const metrics = {
+  series: { type: 'gauge', unit: 'series', help: 'Series kept' },
+  overflow: { type: 'counter', unit: 'values', help: 'Values counted under _other because max_series was reached' },
+  skipped: { type: 'counter', unit: 'values', help: 'Values left out because a field was missing or no number' },
+} as const;
+
+export const logToMetric = defineConsumer({
+  name: 'log_to_metric',
+  summary: 'Counts, times and gauges derived from events.',
+  config,
+  metrics,
+  examples: [
+    {
+      title: 'Requests by status, and their duration',
+      config:
+        '<filter access.**>\n  @type log_to_metric\n  prefix web\n  <metric>\n    name status.${code}\n  </metric>\n  <metric>\n    name duration\n    type timer\n    value_key duration\n    scale 1000\n  </metric>\n</filter>',
+    },
+    {
+      title: 'Parameters of fluent-plugin-statsd',
+      config:
+        '<match access.**>\n  @type log_to_metric\n  <metric>\n    statsd_type timing\n    statsd_key ${tag}.time\n    statsd_val ${record["request_time"] * 1000}\n  </metric>\n</match>',
+    },
+  ],
+  check: problemsOf,
+  create: (config, ctx) => new LogToMetric(config, ctx),
+  merge(config, intervalMs, parts) {
+    const records = mergeParts(parts as readonly IntervalPart[], {
+      intervalMs: config.flush_interval,
+      percentThreshold: config.percent_threshold,
+      histogram: [],
+      keep: config.calculated_timer_metrics?.length ? new Set(config.calculated_timer_metrics) : undefined,
+    });
+    return { tag: config.tag, timeMs: intervalMs + config.flush_interval, records };
+  },
+});
+
+/** An open interval more than these makes the oldest one be published: a clock that jumps must not fill the memory. */
+const MAX_OPEN = 64;
+/** Intervals that a series may be idle before it makes room when there are `max_series`. */
+const IDLE_INTERVALS = 6;
+
+class LogToMetric implements Consumer {
+  readonly reads: readonly Field[];
+  readonly #config: LogToMetricConfig;
+  readonly #ctx: ConsumerContext<typeof metrics>;
+  readonly #rules: readonly Counting[];
+  readonly #slots = new ByteTable<SeriesSlot>();
+  readonly #open = new Map<number, Map<SeriesSlot, Cell>>();
+  #restored: { intervalMs: number; part: IntervalPart }[] = [];
+  #timer: Disposable | undefined;
+  #interval = Number.NaN;
+  #cells: Map<SeriesSlot, Cell> = new Map();
+  #skipped = 0;
+  #overflow = 0;
+
+  constructor(config: LogToMetricConfig, ctx: ConsumerContext<typeof metrics>) {
+    this.#config = config;
+    this.#ctx = ctx;
+    this.#rules =
+      config.metric.length > 0 ? config.metric.map((each, n) => compileMetric(each, config, n)) : [compileRecordDriven(config)];
+    this.reads = this.#rules.flatMap((rule) => rule.reads);
+  }
+
+  start(): Promise<void> {
+    // Once a second, so that the main thread has an interval's parts soon after its end.
+    this.#timer = this.#ctx.clock.every(1000, () => this.#publish(this.#ctx.clock.now()));
+    return Promise.resolve();
+  }
+
+  observe(event: EventView, enteredMs: number): void {
+    const interval = enteredMs - (enteredMs % this.#config.flush_interval);
+    if (interval !== this.#interval) this.#enter(interval);
+    for (const rule of this.#rules) this.#count(rule, event, enteredMs);
+  }
+
+  #enter(interval: number): void {
+    let cells = this.#open.get(interval);
+    if (cells === undefined) {
+      if (this.#open.size >= MAX_OPEN) this.#publishOne(Math.min(...this.#open.keys()));
+      this.#open.set(interval, (cells = new Map()));
+    }
+    this.#interval = interval;
+    this.#cells = cells;
+  }
+
+  #count(rule: Counting, event: EventView, enteredMs: number): void {
+    const outcome = rule.match(event);
+    if (outcome === 'not meant') return;
+    if (outcome === 'incomplete') {
+      this.#skipped++;
+      return;
+    }
+    const { key } = rule;
+    let slot = this.#slots.find(key.bytes, 0, key.length, key.hash);
+    if (slot === undefined) slot = this.#newSlot(rule, event);
+    rule.add(this.#cell(slot), enteredMs);
+  }
+
+  /** The series of a key that was not seen yet; the rule's common one when there are too many. */
+  #newSlot(rule: Counting, event: EventView): SeriesSlot {
+    const { key } = rule;
+    if (this.#slots.size < this.#config.max_series) {
+      const slot = rule.slot(event, Uint8Array.from(key.bytes.subarray(0, key.length)), key.hash);
+      if (this.#slots.add(slot)) return slot;
+    }
+    this.#overflow++;
+    return rule.other(event);
+  }
+
+  #cell(slot: SeriesSlot): Cell {
+    if (slot.cell !== undefined && slot.interval === this.#interval) return slot.cell;
+    let cell = this.#cells.get(slot);
+    if (cell === undefined) this.#cells.set(slot, (cell = new Cell(slot.name, slot.tags)));
+    slot.cell = cell;
+    slot.interval = this.#interval;
+    return cell;
+  }
+
+  #publish(untilMs: number): void {
+    for (const { intervalMs, part } of this.#restored.splice(0)) this.#ctx.publish(intervalMs, part);
+    const ended = [...this.#open.keys()].filter((interval) => interval + this.#config.flush_interval <= untilMs);
+    for (const interval of ended.sort((a, b) => a - b)) this.#publishOne(interval);
+    const { metrics } = this.#ctx;
+    metrics.skipped.add(this.#skipped);
+    metrics.overflow.add(this.#overflow);
+    this.#skipped = 0;
+    this.#overflow = 0;
+    if (ended.length > 0) this.#forgetIdle(Math.max(...ended));
+    metrics.series.set(this.#slots.size);
+  }
+
+  #publishOne(interval: number): void {
+    const cells = this.#open.get(interval) ?? new Map<SeriesSlot, Cell>();
+    this.#open.delete(interval);
+    // An event of this interval that comes later makes a further part; the main thread adds it.
+    if (interval === this.#interval) this.#interval = Number.NaN;
+    for (const slot of cells.keys()) if (slot.interval === interval) slot.cell = undefined;
+    if (cells.size > 0) this.#ctx.publish(interval, partOf(cells));
+  }
+
+  #forgetIdle(newest: number): void {
+    if (this.#slots.size < this.#config.max_series) return;
+    const oldest = newest - IDLE_INTERVALS * this.#config.flush_interval;
+    const isUsed = (slot: SeriesSlot): boolean => slot.interval > oldest;
+    this.#slots.prune(isUsed);
+  }
+
+  snapshot(): Uint8Array {
+    const open = Array.from(this.#open, ([intervalMs, cells]) => ({ intervalMs, part: partOf(cells) }));
+    return serialize([...this.#restored, ...open]);
+  }
+
+  restore(state: Uint8Array | undefined): void {
+    if (state !== undefined) this.#restored = deserialize(state) as { intervalMs: number; part: IntervalPart }[];
+  }
+
+  drain(): Promise<void> {
+    this.#publish(Infinity);
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    return Promise.resolve();
+  }
+}
+
+function partOf(cells: ReadonlyMap<SeriesSlot, Cell>): IntervalPart {
+  return { rows: Array.from(cells.values(), (cell) => cell.row()) };
+}
