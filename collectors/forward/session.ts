@@ -1,10 +1,9 @@
 import type { SourceContext } from '../../engine/component.ts';
 import { messageOf } from '../../engine/errors.ts';
+import { appendToAll } from '../../engine/events/append.ts';
 import type { Batch, Fields } from '../../engine/events/batch.ts';
-import { ByteWriter } from '../../engine/events/byte-writer.ts';
 import { fragment, type Fragment } from '../../engine/events/field.ts';
 import { ForwardError, type ForwardOddity, type ForwardRequest } from '../../engine/events/forward.ts';
-import { EventCursor } from '../../engine/events/view.ts';
 import { ForwardConnection } from './connection.ts';
 import type { Config, metrics } from './settings.ts';
 
@@ -120,16 +119,4 @@ export class ForwardSession {
     this.#ctx.metrics.bad_messages.add(1);
     this.#warn({ from }, 'ignored a message that is no list');
   }
-}
-
-function appendToAll(batch: Batch, group: Fragment): Batch {
-  const cursor = new EventCursor();
-  const into = new ByteWriter(batch.end - batch.start + 64 * batch.count);
-  cursor.open(batch);
-  for (let n = 0; n < batch.count; n++) {
-    cursor.next(n);
-    cursor.append(group);
-    cursor.write(into);
-  }
-  return { ...batch, bytes: into.bytes, start: 0, end: into.length };
 }
