@@ -43,7 +43,7 @@ export class ZabbixApi {
   version: ZabbixVersion = { major: 0, minor: 0, text: '' };
 
   private constructor(options: ZabbixApiOptions) {
-    this.#url = options.url.endsWith('.php') ? options.url : `${options.url.replace(/\/+$/, '')}/api_jsonrpc.php`;
+    this.#url = endpointOf(options.url);
     this.#shown = withoutSecrets(this.#url);
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#agent = new Agent({ connectTimeout: this.#timeoutMs, connections: 2 });
@@ -93,7 +93,7 @@ export class ZabbixApi {
       // A session that cannot be ended runs out by itself.
       await this.call('user.logout', []).catch(() => undefined);
     }
-    await this.#agent.close();
+    if (!this.#agent.closed) await this.#agent.close();
   }
 
   async #login({ user, password, token }: ZabbixApiOptions): Promise<void> {
@@ -156,6 +156,15 @@ export class ZabbixApi {
       );
     return new MillraceError('MR_REFUSED', `Zabbix refused ${method}: ${text}`);
   }
+}
+
+/** `http://zabbix.example.org/zabbix` means the script below it. */
+function endpointOf(text: string): string {
+  const url = URL.parse(text);
+  // `target.ts` lets nothing else through; undici says what is wrong with it.
+  if (url === null) return text;
+  if (!url.pathname.endsWith('.php')) url.pathname = `${url.pathname.replace(/\/+$/, '')}/api_jsonrpc.php`;
+  return url.href;
 }
 
 async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
