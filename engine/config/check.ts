@@ -3,7 +3,7 @@ import type * as z from 'zod';
 import type { Kind, Registered } from '../component.ts';
 import { compilePattern } from '../pipeline/match-pattern.ts';
 import type { Param, Problem, Section } from './model.ts';
-import { suggest } from './problems.ts';
+import { sortedByPlace, suggest } from './problems.ts';
 import { childSections, paramText, sectionToInput } from './section.ts';
 import { LOG_LEVELS, systemConfig, type SystemConfig } from './system.ts';
 import { metaOf, shapeOf, validateInput, validateSection, type Validated } from './validate.ts';
@@ -26,7 +26,7 @@ export interface CheckOptions {
 export async function checkConfig(root: Section, options: CheckOptions): Promise<readonly Problem[]> {
   const check = new Check(root, options);
   await check.run();
-  return inOrderOfFiles(root, check.problems);
+  return sortedByPlace(check.problems, filesOf(root));
 }
 
 /**
@@ -284,15 +284,13 @@ const PARTS: ReadonlyArray<readonly [string, Kind]> = [
   ['format', 'formatter'],
 ];
 
-/** By place within a file; files in the order in which the tree names them. */
-function inOrderOfFiles(root: Section, problems: readonly Problem[]): Problem[] {
-  const files = new Map<string, number>();
+/** Files in the order in which the tree names them. */
+function filesOf(root: Section): string[] {
+  const files = new Set<string>();
   const visit = ({ place, params, sections }: Section): void => {
-    for (const { file } of [place, ...[...params.values()].map((param) => param.place)])
-      if (!files.has(file)) files.set(file, files.size);
+    for (const { file } of [place, ...[...params.values()].map((param) => param.place)]) files.add(file);
     sections.forEach(visit);
   };
   visit(root);
-  const rank = ({ place }: Problem): number => files.get(place.file) ?? files.size;
-  return problems.toSorted((a, b) => rank(a) - rank(b) || a.place.line - b.place.line || a.place.column - b.place.column);
+  return [...files];
 }

@@ -3,6 +3,8 @@ import { hostname } from 'node:os';
 import { diskFiles, type ConfigFiles, type Surroundings } from './files.ts';
 import { openSection, readFluentdConf, type ReadState } from './fluentd-conf.ts';
 import type { Problem, Section } from './model.ts';
+import { renewNames } from './old-names.ts';
+import { sortedByPlace } from './problems.ts';
 import { childSections } from './section.ts';
 import { readYaml, type Placed } from './yaml.ts';
 
@@ -15,6 +17,8 @@ export interface LoadOptions {
   readonly files?: ConfigFiles;
   /** Default: by extension; `.yaml` and `.yml` are YAML. */
   readonly type?: 'yaml' | 'v1';
+  /** Leaves the spellings of Fluentd 0.12 as they are. */
+  readonly keepOldNames?: boolean;
 }
 
 export interface LoadedConfig {
@@ -54,7 +58,14 @@ export function loadConfigText(path: string, text: string, options: LoadOptions 
   let extras: ReadonlyMap<string, Placed> = new Map();
   if (isYaml) ({ extras } = readYaml(path, text, root, state));
   else readFluentdConf(path, text, root, state);
-  return { root, system: childSections(root, 'system'), extras, problems, isFluentd: !isYaml };
+  const renewed = options.keepOldNames === true ? { root, problems: [] } : renewNames(root);
+  return {
+    root: renewed.root,
+    system: childSections(root, 'system'),
+    extras,
+    problems: [...problems, ...sortedByPlace(renewed.problems)],
+    isFluentd: !isYaml,
+  };
 }
 
 /**

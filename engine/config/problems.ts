@@ -21,6 +21,15 @@ export function formatPlace({ file, line, column }: SourcePlace): string {
   return `${file}:${line}:${column}`;
 }
 
+/** In the order of their places within each file; files in the order in which the problems name them. */
+export function sortedByPlace(problems: readonly Problem[], files: readonly string[] = []): Problem[] {
+  const ranks = new Map<string, number>();
+  for (const file of [...files, ...problems.map((problem) => problem.place.file)])
+    if (!ranks.has(file)) ranks.set(file, ranks.size);
+  const rank = ({ place }: Problem): number => ranks.get(place.file) ?? 0;
+  return problems.toSorted((a, b) => rank(a) - rank(b) || a.place.line - b.place.line || a.place.column - b.place.column);
+}
+
 /**
  * What to say about a name that is not known: the closest known one, or all of them when they are few.
  *

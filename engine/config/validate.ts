@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import type { Definition } from '../component.ts';
 import type { Param, Problem, Section, SourcePlace } from './model.ts';
-import { suggest } from './problems.ts';
+import { sortedByPlace, suggest } from './problems.ts';
 import { childSections, sectionToInput } from './section.ts';
 
 /** What of a component's declaration is needed here. */
@@ -35,7 +35,7 @@ export function validateInput(section: Section, input: Record<string, unknown>, 
   const parsed = definition.config.safeParse(input);
   if (!parsed.success) {
     const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, section, definition));
-    return { problems: problems.toSorted(byPlace) };
+    return { problems: sortedByPlace(problems) };
   }
   const broken = definition.check?.(parsed.data) ?? [];
   if (broken.length === 0) return { value: parsed.data, problems: [] };
@@ -178,9 +178,4 @@ function innerOf(schema: z.ZodType): z.ZodType | undefined {
   if (!(schema instanceof z.ZodPipe)) return undefined;
   // A transform in front only prepares the input; behind, it changes what was read.
   return (schema.in instanceof z.ZodTransform ? schema.out : schema.in) as z.ZodType;
-}
-
-function byPlace(a: Problem, b: Problem): number {
-  if (a.place.file !== b.place.file) return 0;
-  return a.place.line - b.place.line || a.place.column - b.place.column;
 }

@@ -26,6 +26,7 @@ function runCase(item: Case): CaseResult {
   const { root, problems } = loadConfig(path, {
     env,
     hostname: 'testhost',
+    keepOldNames: true,
     files: memoryFiles(files),
     ...(worker && { workerId: Number(worker) }),
   });
