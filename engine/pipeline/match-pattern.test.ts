@@ -36,9 +36,13 @@ describe('match patterns', () => {
 
   test('any text is compiled or refused; a tag without special characters matches itself', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), fc.string(), (pattern, tag) => {
-        assert.notEqual(matches(pattern, tag), undefined);
-      }),
+      fc.property(
+        fc.string({ unit: fc.constantFrom(...Array.from('abz09.*{},\\/[]()^$ 日中😀\u2028\n')) }),
+        fc.string(),
+        (pattern, tag) => {
+          assert.notEqual(matches(pattern, tag), undefined);
+        },
+      ),
     );
     fc.assert(
       fc.property(fc.stringMatching(/^[a-z0-9_-]{1,8}(\.[a-z0-9_-]{1,8}){0,4}$/), (tag) => {
