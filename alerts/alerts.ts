@@ -1,8 +1,6 @@
 /** What the command line needs of the rules, in one place: read them, count, decide, report to Zabbix. */
 import type { Placed } from '../engine/config/yaml.ts';
-import { parseAddress, TRAPPER_PORT } from '../shippers/zabbix/protocol.ts';
-import type { Server } from '../shippers/zabbix/client.ts';
-import { MillraceError } from '../engine/errors.ts';
+import { parseServers, type Server } from '../shippers/zabbix/client.ts';
 import { parseRules, type PlaceOf, type Rule } from './rule.ts';
 import type { Problem } from '../engine/config/model.ts';
 import type { ZabbixTarget } from './zabbix/target.ts';
@@ -31,10 +29,5 @@ export function readRules(alerts: Placed | undefined): { rules: Rule[]; problems
  * @throws MillraceError MR_CONFIG when an address cannot be read
  */
 export function sendersOf(target: ZabbixTarget): Server[] {
-  const texts = target.sender ?? [new URL(target.url).hostname];
-  return texts.map((text) => {
-    const address = parseAddress(text, TRAPPER_PORT);
-    if (address !== undefined) return address;
-    throw new MillraceError('MR_CONFIG', `targets.zabbix.sender: expected host:port, found "${text}"`);
-  });
+  return parseServers(target.sender ?? [new URL(target.url).hostname]);
 }

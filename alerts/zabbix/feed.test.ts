@@ -2,12 +2,18 @@ import assert from 'node:assert/strict';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 import { FakeClock, testContext } from '../../engine/testing/driver.ts';
-import { encodeFrame } from '../../shippers/zabbix/protocol.ts';
 import type { RuleItem } from '../schedule.ts';
 import { ZabbixFeed } from './feed.ts';
 
 const itemsOf = (count: number, from = 0): RuleItem[] =>
   Array.from({ length: count }, (_, n) => ({ host: 'h', key: 'k', value: String(from + n), clock: 1, ns: 0 }));
+
+/** A frame of the sender protocol: magic, flag 1, length, reserved, payload. */
+function encodeFrame(payload: string): Buffer {
+  const head = Buffer.from('ZBXD\u0001\0\0\0\0\0\0\0\0', 'latin1');
+  head.writeUInt32LE(Buffer.byteLength(payload), 5);
+  return Buffer.concat([head, Buffer.from(payload)]);
+}
 
 async function setUp(mode: { isUp: boolean; processed?: number }) {
   const values: string[] = [];

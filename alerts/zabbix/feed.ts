@@ -1,7 +1,5 @@
 import type { Clock, Log } from '../../engine/component.ts';
 import { SenderClient, type Server } from '../../shippers/zabbix/client.ts';
-import { isFailure } from '../../shippers/zabbix/protocol.ts';
-import { splitBatches } from '../../shippers/zabbix/values.ts';
 import type { RuleItem } from '../schedule.ts';
 
 export interface FeedOptions {
@@ -13,6 +11,7 @@ export interface FeedOptions {
 
 /** An hour of one rule with 10 groups; states are repeated each interval, so that what is lost comes again. */
 const QUEUE_ITEMS_MAX = 10_000;
+const BATCH_ITEMS = 250;
 const TIMEOUT_MS = 5000;
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 30_000;
@@ -87,16 +86,15 @@ export class ZabbixFeed {
 
   async #run(): Promise<void> {
     while (this.#queue.length > 0 && !this.#abort.signal.aborted) {
-      const batch = splitBatches(this.#queue)[0] ?? [];
-      this.#queue.splice(0, batch.length);
+      const batch = this.#queue.splice(0, BATCH_ITEMS);
       const outcome = await this.#client.send(batch, this.#abort.signal);
-      if (!isFailure(outcome) && outcome.ok) {
+      if (!('kind' in outcome) && outcome.ok) {
         this.#taken(batch.length, outcome.processed ?? batch.length);
         continue;
       }
       this.#queue.unshift(...batch);
       if (this.#abort.signal.aborted) return;
-      this.#fail(isFailure(outcome) ? outcome.message : `zabbix refused the values: ${outcome.info || 'no reason given'}`);
+      this.#fail('kind' in outcome ? outcome.message : `zabbix refused the values: ${outcome.info || 'no reason given'}`);
       return;
     }
   }

@@ -1,9 +1,11 @@
 import { connect, type Socket } from 'node:net';
+import { MillraceError } from '../../engine/errors.ts';
 import {
   encodeFrame,
   encodeRequest,
   FrameReader,
   isFailure,
+  parseAddress,
   parseReply,
   type SenderFailure,
   type SenderItem,
@@ -13,6 +15,19 @@ import {
 export interface Server {
   readonly host: string;
   readonly port: number;
+}
+
+/**
+ * Reads `host`, `host:port`, `[v6]:port`; without a port the usual one.
+ *
+ * @throws MillraceError MR_CONFIG when an address is none of them
+ */
+export function parseServers(texts: readonly string[]): Server[] {
+  return texts.map((text) => {
+    const server = parseAddress(text);
+    if (server === undefined) throw new MillraceError('MR_CONFIG', `expected host:port of a zabbix server, found "${text}"`);
+    return server;
+  });
 }
 
 export interface ExchangeOptions {

@@ -5,7 +5,7 @@ import { MillraceError } from '../../engine/errors.ts';
 import { field, type Field } from '../../engine/events/field.ts';
 import { EventCursor } from '../../engine/events/view.ts';
 import { address, bool, duration, integer, list, port, text } from '../../engine/units.ts';
-import { SenderClient, type Server } from './client.ts';
+import { parseServers, SenderClient, type Server } from './client.ts';
 import { isFailure, parseAddress, TRAPPER_PORT, type SenderItem } from './protocol.ts';
 import { renderAny, splitBatches, spreadNanoseconds } from './values.ts';
 
@@ -201,8 +201,7 @@ const unique = (indices: readonly number[]): number[] => [...new Set(indices)].s
 const named = (item: Pending | undefined): string => `${item?.host ?? '?'}: ${item?.key ?? '?'}`;
 
 function serversOf(config: Config): Server[] {
-  const servers = (config.servers ?? []).flatMap((server) => parseAddress(server) ?? []);
-  return servers.length > 0 ? servers : [{ host: config.host, port: config.port }];
+  return config.servers === undefined ? [{ host: config.host, port: config.port }] : parseServers(config.servers);
 }
 
 /** Reads the values of one event. @returns the reason when there is none */
