@@ -1,5 +1,8 @@
-/** The targets of a configuration together: what `plan` shows and `apply` does. Zabbix joins with the rules. */
+/** The targets of a configuration together: what `plan` shows and `apply` does. */
 import * as z from 'zod';
+import type { Rule } from '../alerts/rule.ts';
+import { applyZabbix, planZabbix } from '../alerts/zabbix/sync.ts';
+import { ZABBIX_TARGET } from '../alerts/zabbix/target.ts';
 import { serviceOverview } from '../dashboards/boards/service-overview.ts';
 import { checkBoard } from '../dashboards/check.ts';
 import { graphiteTarget, withGraphite } from '../dashboards/graphite/publish.ts';
@@ -10,18 +13,27 @@ import type { Step, TargetPlan } from '../engine/sync.ts';
 import { elasticsearchTarget, withElasticsearch } from '../shippers/elasticsearch/sync.ts';
 import { typedFields } from '../shippers/elasticsearch/templates.ts';
 
-/** `targets:` of millrace.yaml without `zabbix`; each part may be left out. */
+/** `targets:` of millrace.yaml; each part may be left out. */
 export const targetsSchema = z.strictObject({
   elasticsearch: elasticsearchTarget.optional(),
   kibana: kibanaTarget.optional(),
   graphite: graphiteTarget.optional(),
+  zabbix: ZABBIX_TARGET.optional(),
 });
 export type Targets = z.output<typeof targetsSchema>;
 
 /** Every board that comes with millrace. */
 export const BOARDS: readonly Board[] = [serviceOverview];
 
-/** What one target has to say: its steps, or why it cannot be planned. */
+/** What the targets are brought in step with. */
+export interface Desired {
+  /** Directory of the configuration file: relative paths start here. */
+  readonly baseDir: string;
+  readonly rules: readonly Rule[];
+  readonly boards: readonly Board[];
+}
+
+/** What one target has to say: its steps, or why it cannot be planned or applied. */
 export interface TargetOutcome {
   readonly target: keyof Targets;
   readonly steps: readonly Step[];
@@ -34,45 +46,39 @@ export function checkBoards(boards: readonly Board[] = BOARDS): readonly string[
 }
 
 /** Reads only. A target that cannot be planned does not keep the others from being shown. */
-export async function planTargets(
-  targets: Targets,
-  baseDir: string,
-  boards: readonly Board[] = BOARDS,
-): Promise<readonly TargetOutcome[]> {
-  return eachTarget(targets, baseDir, boards, async (plan) => plan.steps);
+export async function planTargets(targets: Targets, desired: Desired): Promise<readonly TargetOutcome[]> {
+  return eachTarget(targets, desired, async (plan) => plan.steps, planZabbix);
 }
 
 /**
  * Plans every target first and changes nothing when one cannot be planned; then applies them one after another. A failure while
  * applying ends that target only; a second `apply` goes on where it ended.
  */
-export async function applyTargets(
-  targets: Targets,
-  baseDir: string,
-  boards: readonly Board[] = BOARDS,
-): Promise<readonly TargetOutcome[]> {
-  const planned = await planTargets(targets, baseDir, boards);
+export async function applyTargets(targets: Targets, desired: Desired): Promise<readonly TargetOutcome[]> {
+  const planned = await planTargets(targets, desired);
   if (planned.some((outcome) => outcome.failure !== undefined)) return planned;
-  return eachTarget(targets, baseDir, boards, async (plan) => {
+  const apply: Use = async (plan) => {
     await plan.apply();
     return plan.steps;
-  });
+  };
+  return eachTarget(targets, desired, apply, applyZabbix);
 }
 
 type Use = (plan: TargetPlan) => Promise<readonly Step[]>;
 
+/** In a fixed order: what takes the events before what shows them. */
 async function eachTarget(
-  targets: Targets,
-  baseDir: string,
-  boards: readonly Board[],
+  { elasticsearch, kibana, graphite, zabbix }: Targets,
+  { baseDir, boards, rules }: Desired,
   use: Use,
+  useZabbix: typeof planZabbix,
 ): Promise<readonly TargetOutcome[]> {
-  const { elasticsearch, kibana, graphite } = targets;
   const outcomes: TargetOutcome[] = [];
   if (elasticsearch !== undefined)
     outcomes.push(await outcomeOf('elasticsearch', () => withElasticsearch(elasticsearch, baseDir, use)));
   if (kibana !== undefined) outcomes.push(await outcomeOf('kibana', () => withKibana(kibana, boards, baseDir, use)));
   if (graphite !== undefined) outcomes.push(await outcomeOf('graphite', () => withGraphite(graphite, boards, use)));
+  if (zabbix !== undefined) outcomes.push(await outcomeOf('zabbix', () => useZabbix(zabbix, rules)));
   return outcomes;
 }
 

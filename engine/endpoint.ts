@@ -1,5 +1,7 @@
 /** Addresses of HTTP servers in a configuration, and how they are shown: never with what stands before the `@`. */
+import { readFileSync } from 'node:fs';
 import * as z from 'zod';
+import { MillraceError, messageOf } from './errors.ts';
 
 /** An `http:` or `https:` URL without a trailing slash; `host:port` alone means http. */
 export function httpUrl() {
@@ -21,4 +23,13 @@ export function withoutSecrets(url: string): string {
   const parsed = URL.parse(url);
   if (parsed === null || parsed.host === '') return url.slice(url.lastIndexOf('@') + 1);
   return `${parsed.protocol}//${parsed.host}${parsed.pathname.replace(/\/+$/, '')}`;
+}
+
+/** Text of a certificate file. @throws MillraceError MR_NO_INPUT */
+export function readPem(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new MillraceError('MR_NO_INPUT', `cannot read the certificate ${file}: ${messageOf(cause)}`, { cause });
+  }
 }

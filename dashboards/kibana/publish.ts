@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
-import { httpUrl } from '../../engine/endpoint.ts';
+import { httpUrl, readPem } from '../../engine/endpoint.ts';
 import { MillraceError, messageOf } from '../../engine/errors.ts';
 import type { Step, TargetPlan } from '../../engine/sync.ts';
 import { bool, oneOf, secret, text } from '../../engine/units.ts';
@@ -240,13 +240,5 @@ export async function withKibana<T>(
     return await use(await planKibana(target, boards, baseDir, client));
   } finally {
     await client.close();
-  }
-}
-
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new MillraceError('MR_NO_INPUT', `cannot read the certificate ${file}: ${messageOf(cause)}`, { cause });
   }
 }

@@ -1,9 +1,8 @@
 /** `targets.elasticsearch`: keeps the templates of `templates.ts` in step with Elasticsearch or OpenSearch. */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as z from 'zod';
-import { httpUrl } from '../../engine/endpoint.ts';
-import { MillraceError, messageOf } from '../../engine/errors.ts';
+import { httpUrl, readPem } from '../../engine/endpoint.ts';
+import { MillraceError } from '../../engine/errors.ts';
 import { differences, type Step, type TargetPlan } from '../../engine/sync.ts';
 import { bool, duration, integer, list, secret, text } from '../../engine/units.ts';
 import { createElasticsearchClient, type ElasticsearchClient, type ElasticsearchOptions, type Server } from './client.ts';
@@ -54,14 +53,6 @@ export function connectionOf(
 ): ElasticsearchOptions {
   const { hosts, user, password, api_key: apiKey, ca_file: caFile, ssl_verify: verify } = target;
   return { hosts, user, password, apiKey, verify, ca: caFile === undefined ? undefined : readPem(resolve(baseDir, caFile)) };
-}
-
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new MillraceError('MR_NO_INPUT', `cannot read the certificate ${file}: ${messageOf(cause)}`, { cause });
-  }
 }
 
 /**
