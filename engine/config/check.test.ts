@@ -47,7 +47,7 @@ const file = defineOutput({
 const json = defineParser({
   name: 'json',
   summary: 'JSON.',
-  config: z.strictObject({ time_key: units.text().optional() }),
+  config: z.object({ time_key: units.text().optional() }),
   create: unused,
 });
 
@@ -206,5 +206,6 @@ describe('validation of one section', () => {
     assert.equal(editDistance('', 'abc'), 3);
     assert.equal(closest('flush_intervall', ['flush_mode', 'flush_interval']), 'flush_interval');
     assert.equal(closest('xyz', ['port', 'bind']), undefined);
+    assert.equal(closest('apach2', ['apache', 'apache2']), 'apache2');
   });
 });

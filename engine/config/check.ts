@@ -139,13 +139,14 @@ class Check {
 
   async #output(section: Section): Promise<void> {
     const type = paramText(section, '@type');
-    if (type !== undefined && BUILT_IN.has(type)) {
-      this.#common(section);
-      if (type === 'relabel' && section.params.get('@label') === undefined)
-        this.#report(section, 'error', 'relabel needs an @label');
-      if (type === 'copy' && childSections(section, 'store').length === 0)
-        this.#report(section, 'error', 'copy needs at least one <store>');
-    } else await this.#component(section, ['output', 'consumer']);
+    // The router carries these two out; their declarations, where there are any, still say what they take.
+    const isBuiltIn = type !== undefined && BUILT_IN.has(type);
+    if (isBuiltIn && this.#options.registry.find(['output'], type) === undefined) this.#common(section);
+    else await this.#component(section, ['output', 'consumer']);
+    if (type === 'relabel' && section.params.get('@label') === undefined)
+      this.#report(section, 'error', 'relabel needs an @label');
+    if (type === 'copy' && childSections(section, 'store').length === 0)
+      this.#report(section, 'error', 'copy needs at least one <store>');
     for (const buffer of childSections(section, 'buffer')) this.#buffer(buffer);
     for (const store of childSections(section, 'store')) await this.#output(store);
     for (const secondary of childSections(section, 'secondary'))

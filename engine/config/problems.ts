@@ -53,7 +53,8 @@ export function closest(name: string, known: readonly string[]): string | undefi
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) {
+    // Of two as close the longer one: a letter left out is the commonest slip.
+    if (distance < bestDistance || (distance === bestDistance && best !== undefined && candidate.length > best.length)) {
       best = candidate;
       bestDistance = distance;
     }

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { address, attributes, bool, duration, float, integer, oneOf, port, rawSection, size, text } from '../units.ts';
+import { address, duration, integer, oneOf, port, rawSection, size, text } from '../units.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -40,13 +40,9 @@ export const systemConfig = z
     shutdown_timeout: duration().optional().describe('Time to finish what is pending before the end.'),
     bind: address().default('127.0.0.1').describe('Address of the page and the control API.'),
     port: port().default(24_230).describe('Port of the page and the control API.'),
-    kernel: bool().default(true).describe('Whether the fast kernel is used; off runs plain TypeScript only.'),
-    lag_detach: size().optional().describe('Lag behind the newest event at which an output reads on its own.'),
-    sample_rate: float({ min: 0, max: 1 }).optional().describe('Share of events that is traced.'),
     log: rawSection().optional().describe('Own logs: path, format, rotation.'),
     metrics: rawSection().optional().describe('Accepted from Fluentd, not used.'),
     source_only_buffer: rawSection().optional().describe('Accepted from Fluentd, not used.'),
-    labels: attributes().optional().describe('Accepted from Fluentd, not used.'),
     ...(Object.fromEntries(
       IGNORED_SYSTEM_PARAMS.map((name) => [name, text().optional().describe('Accepted from Fluentd, not used.')]),
     ) as Record<(typeof IGNORED_SYSTEM_PARAMS)[number], z.ZodOptional<ReturnType<typeof text>>>),

@@ -32,7 +32,7 @@ export function validateSection(section: Section, definition: Validated, options
 
 /** The same for an input that was made from the section already (`<buffer>` with its argument). */
 export function validateInput(section: Section, input: Record<string, unknown>, definition: Validated): Validation {
-  const parsed = definition.config.safeParse(input);
+  const parsed = strict(definition.config).safeParse(input);
   if (!parsed.success) {
     const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, section, definition));
     return { problems: sortedByPlace(problems) };
@@ -46,6 +46,11 @@ export function validateInput(section: Section, input: Record<string, unknown>, 
       message: `${definition.name}: ${message}`,
     })),
   };
+}
+
+/** A misspelt parameter is an error, also where the schema forgot to say that it knows all names. */
+function strict(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodObject && schema.def.catchall === undefined ? schema.strict() : schema;
 }
 
 function problemsOf(issue: z.core.$ZodIssue, section: Section, definition: Validated): Problem[] {
