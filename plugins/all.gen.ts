@@ -31,6 +31,13 @@ export const PLUGINS: readonly Registered[] = [
     load: async () => (await import('./filter/record-transformer.ts')).recordTransformerFilter as unknown as Definition,
   },
   {
+    kind: 'formatter',
+    name: 'json',
+    aliases: [],
+    summary: 'Writes each record as a line of JSON.',
+    load: async () => (await import('./format/json.ts')).jsonFormatter as unknown as Definition,
+  },
+  {
     kind: 'parser',
     name: 'apache',
     aliases: [],

@@ -15,18 +15,21 @@ export function importsOf(file: string, source: string): string[] {
   return [...new Set(stated.filter((specifier) => specifier !== undefined))];
 }
 
-/** @returns a sentence with the way out for each import that is not allowed */
-export function checkImports(file: string, specifiers: readonly string[]): string[] {
+/**
+ * @param isComponent  whether a file of plugins/ declares a component; others are helpers of their folder
+ * @returns a sentence with the way out for each import that is not allowed
+ */
+export function checkImports(file: string, specifiers: readonly string[], isComponent: (file: string) => boolean): string[] {
   return specifiers.flatMap((specifier) => {
     if (!specifier.startsWith('.')) return [];
     const target = join(dirname(file), specifier);
     if (!/\.(?:[cm]?[jt]s|json)$/.test(specifier)) return [`${file}: write the extension: '${specifier}.ts'`];
-    const remedy = refusal(file, target);
+    const remedy = refusal(file, target, isComponent);
     return remedy === undefined ? [] : [`${file}: imports ${target}; ${remedy}`];
   });
 }
 
-function refusal(file: string, target: string): string | undefined {
+function refusal(file: string, target: string, isComponent: (file: string) => boolean): string | undefined {
   const from = placeOf(file);
   const to = placeOf(target);
   const isTest = /\.(?:test|cases|bench)\.ts$/.test(file);
@@ -50,6 +53,9 @@ function refusal(file: string, target: string): string | undefined {
   if (target === `${from.place}/all.gen.ts`) return 'registries are for cli/: take parsers and formatters from ctx';
   if (to.place === from.place && to.component === from.component) return undefined;
   if (file.endsWith('/all.gen.ts')) return undefined;
+  if (dirname(file) === dirname(target) && (isTest || !isComponent(target))) return undefined;
+  if (from.place === 'plugins' && dirname(file) === dirname(target))
+    return 'components never import each other: move what both need to a file of its own beside them, or down to engine/';
   return 'components never import each other: move what both need down to engine/';
 }
 

@@ -25,7 +25,7 @@ const BANS: readonly Ban[] = [
   {
     pattern: /\bprocess\.exit\(/,
     where: /./,
-    except: /^(?:cli\/main|service\/main|service\/visitors)\.ts$|^(?:scripts|bench|test)\/|^bin\//,
+    except: /^(?:cli\/main|service\/(?:main|visitors|corpus))\.ts$|^(?:scripts|bench|test)\/|^bin\//,
     remedy: 'throw a MillraceError: only cli/main.ts ends the process',
   },
   {
@@ -34,7 +34,7 @@ const BANS: readonly Ban[] = [
     remedy: 'use ctx.clock.now(), so that a run can be replayed',
   },
   {
-    pattern: /\b(?:setTimeout|setInterval)\(/,
+    pattern: /(?<![.\w])(?:setTimeout|setInterval)\(/,
     where: COMPONENTS,
     // A client is also used by plan and apply, where no context is: its deadlines are those of its sockets.
     except: /\/client\.ts$/,
