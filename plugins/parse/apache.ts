@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineParser } from '../../engine/component.ts';
 import { regexp, text } from '../../engine/units.ts';
-import { checkGroups, parseByRegexp } from './regexp.ts';
+import { checkGroups, parseByRegexp } from './by-regexp.ts';
 import { checkRules, makeRules, ruleFields } from './rules.ts';
 
 const APACHE =
@@ -12,9 +12,9 @@ export const apacheParser = defineParser({
   summary: 'Reads the access log of Apache with every field as text; apache2 gives numbers and knows escapes.',
   config: z.object({
     ...ruleFields,
-    time_key: text().default('time').describe('group that holds the time; it is taken out of the record'),
-    time_format: text().default('%d/%b/%Y:%H:%M:%S %z').describe('format of the time, as in strptime'),
-    expression: regexp().optional().describe('regular expression with named groups, when the log has another form'),
+    time_key: text().default('time').describe('Group that holds the time; it is taken out of the record'),
+    time_format: text().default('%d/%b/%Y:%H:%M:%S %z').describe('Format of the time, as in strptime'),
+    expression: regexp().optional().describe('Regular expression with named groups, when the log has another form'),
   }),
   examples: [{ title: 'Access log', config: '<parse>\n  @type apache\n</parse>' }],
   check: (config) => [...checkRules(config), ...(config.expression === undefined ? [] : checkGroups(config.expression))],

@@ -12,12 +12,12 @@ export const jsonParser = defineParser({
   summary: 'Reads each line as a JSON map, or as a list of maps that become one event each.',
   config: z.object({
     ...ruleFields,
-    time_key: text().default('time').describe('field that holds the time; it is taken out of the record'),
+    time_key: text().default('time').describe('Field that holds the time; it is taken out of the record'),
     time_type: oneOf(TIME_TYPES)
       .optional()
-      .describe('kind of the time; without it a number is seconds and text is read in the usual forms'),
-    json_parser: oneOf(['oj', 'yajl', 'json']).default('oj').describe('name of a Ruby library, accepted for compatibility'),
-    stream_buffer_size: size().default(8192).describe('buffer of a Ruby library, accepted for compatibility'),
+      .describe('Kind of the time; without it a number is seconds and text is read in the usual forms'),
+    json_parser: oneOf(['oj', 'yajl', 'json']).default('oj').describe('Name of a Ruby library, accepted for compatibility'),
+    stream_buffer_size: size().default(8192).describe('Buffer of a Ruby library, accepted for compatibility'),
   }),
   examples: [
     {

@@ -3,7 +3,7 @@ import { defineParser } from '../../engine/component.ts';
 import { encodeKey } from '../../engine/events/entry-writer.ts';
 import { regexp, text } from '../../engine/units.ts';
 import { AccessTime, GROUP, makeGroups, scanAccessLine } from './access-line.ts';
-import { checkGroups, parseByRegexp } from './regexp.ts';
+import { checkGroups, parseByRegexp } from './by-regexp.ts';
 import { checkRules, makeRules, ruleFields } from './rules.ts';
 
 const TIME_FORMAT = '%d/%b/%Y:%H:%M:%S %z';
@@ -21,9 +21,9 @@ export const nginxParser = defineParser({
   summary: "Reads the access log of nginx in its 'combined' format, with or without X-Forwarded-For behind it.",
   config: z.object({
     ...ruleFields,
-    time_key: text().default('time').describe('group that holds the time; it is taken out of the record'),
-    time_format: text().default(TIME_FORMAT).describe('format of the time, as in strptime'),
-    expression: regexp().optional().describe('regular expression with named groups, when the log has another form'),
+    time_key: text().default('time').describe('Group that holds the time; it is taken out of the record'),
+    time_format: text().default(TIME_FORMAT).describe('Format of the time, as in strptime'),
+    expression: regexp().optional().describe('Regular expression with named groups, when the log has another form'),
   }),
   examples: [{ title: 'Numbers as numbers', config: '<parse>\n  @type nginx\n  types code:integer,size:integer\n</parse>' }],
   check: (config) => [...checkRules(config), ...(config.expression === undefined ? [] : checkGroups(config.expression))],

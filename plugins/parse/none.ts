@@ -9,7 +9,7 @@ export const noneParser = defineParser({
   summary: 'Takes each line as it is, as one field.',
   config: z.object({
     ...ruleFields,
-    message_key: text().default('message').describe('field that the line is put into'),
+    message_key: text().default('message').describe('Field that the line is put into'),
   }),
   examples: [{ title: 'Whole lines', config: '<parse>\n  @type none\n  message_key log\n</parse>' }],
   check: checkRules,

@@ -1,17 +1,17 @@
 import * as z from 'zod';
-import { defineParser, type Parser } from '../../engine/component.ts';
-import { MillraceError } from '../../engine/errors.ts';
+import { defineParser } from '../../engine/component.ts';
 import { regexp, text } from '../../engine/units.ts';
-import { FAILURE, checkRules, makeRules, ruleFields, type Rules } from './rules.ts';
+import { checkGroups, parseByRegexp } from './by-regexp.ts';
+import { checkRules, makeRules, ruleFields } from './rules.ts';
 
 export const regexpParser = defineParser({
   name: 'regexp',
   summary: "Reads each line by a regular expression in Ruby's syntax; named groups become fields.",
   config: z.object({
     ...ruleFields,
-    time_key: text().default('time').describe('group that holds the time; it is taken out of the record'),
+    time_key: text().default('time').describe('Group that holds the time; it is taken out of the record'),
     expression: regexp()
-      .describe('regular expression with named groups')
+      .describe('Regular expression with named groups')
       .meta({ examples: ['/^(?<time>\\S+ \\S+) (?<level>\\w+) (?<message>.*)$/'] }),
   }),
   examples: [
@@ -29,44 +29,3 @@ export const regexpParser = defineParser({
   check: (config) => [...checkRules(config), ...checkGroups(config.expression)],
   create: (config) => parseByRegexp(config.expression, makeRules(config)),
 });
-
-export function checkGroups(expression: RegExp): string[] {
-  return groupNames(expression).length > 0 ? [] : ['expression: no named group such as (?<message>.*)'];
-}
-
-/** Names of the groups of an expression, in order. */
-function groupNames(expression: RegExp): string[] {
-  // With an empty alternative the expression always matches, and a match lists all names.
-  return Object.keys(new RegExp(`${expression.source}|`, expression.flags).exec('')?.groups ?? {});
-}
-
-/** Groups that took no part are left out; empty ones stay. */
-export function parseByRegexp(expression: RegExp, rules: Rules): Parser {
-  const names = groupNames(expression);
-  const [problem] = checkGroups(expression);
-  if (problem !== undefined) throw new MillraceError('MR_CONFIG', problem);
-  return {
-    parse(bytes, start, end, into) {
-      const line = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end);
-      const groups = expression.exec(line)?.groups;
-      if (groups === undefined) return FAILURE.pattern;
-      into.begin();
-      for (const name of names) {
-        const value = groups[name];
-        if (value === undefined) continue;
-        if (name === rules.timeKey) {
-          const time = rules.time(value);
-          if (time === undefined) {
-            into.abort();
-            return FAILURE.time;
-          }
-          into.time(time.seconds, time.nanoseconds);
-          if (!rules.keepTimeKey) continue;
-        }
-        rules.write(into, name, value);
-      }
-      into.commit();
-      return undefined;
-    },
-  };
-}

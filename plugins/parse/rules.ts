@@ -20,35 +20,35 @@ import { bool, duration, hash, list, oneOf, regexp, text } from '../../engine/un
 
 /** Parameters of every parser; a parser overrides the defaults that differ. */
 export const ruleFields = {
-  time_key: text().optional().describe('field that holds the time; it is taken out of the record'),
-  time_type: oneOf(TIME_TYPES).default('string').describe('kind of the time: text, or seconds as a number'),
+  time_key: text().optional().describe('Field that holds the time; it is taken out of the record'),
+  time_type: oneOf(TIME_TYPES).default('string').describe('Kind of the time: text, or seconds as a number'),
   time_format: text()
     .optional()
-    .describe('format of the time, as in strptime; without it the usual forms are recognised')
+    .describe('Format of the time, as in strptime; without it the usual forms are recognised')
     .meta({ examples: ['%Y-%m-%dT%H:%M:%S.%N%z'] }),
-  time_format_fallbacks: list().default([]).describe('formats tried one after another when time_type is mixed'),
-  localtime: bool().default(true).describe('zone of times that name none: that of this machine'),
-  utc: bool().default(false).describe('zone of times that name none: UTC'),
+  time_format_fallbacks: list().default([]).describe('Formats tried one after another when time_type is mixed'),
+  localtime: bool().default(true).describe('Zone of times that name none: that of this machine'),
+  utc: bool().default(false).describe('Zone of times that name none: UTC'),
   timezone: text()
     .optional()
-    .describe('zone of times that name none')
+    .describe('Zone of times that name none')
     .meta({ examples: ['Asia/Shanghai', '+08:00'] }),
-  keep_time_key: bool().default(false).describe('whether the field of the time stays in the record'),
-  estimate_current_event: bool().default(true).describe('whether an event without a time gets the current one'),
+  keep_time_key: bool().default(false).describe('Whether the field of the time stays in the record'),
+  estimate_current_event: bool().default(true).describe('Whether an event without a time gets the current one'),
   types: hash(text())
     .optional()
-    .describe('types of fields: string, integer, float, bool, time or array')
+    .describe('Types of fields: string, integer, float, bool, time or array')
     .meta({
       examples: ['code:integer,size:integer,ok:bool'],
     }),
   null_value_pattern: regexp()
     .optional()
-    .describe('text that stands for nothing; such a field becomes null')
+    .describe('Text that stands for nothing; such a field becomes null')
     .meta({
       examples: ['/^-$/'],
     }),
-  null_empty_string: bool().default(false).describe('whether empty text becomes null'),
-  timeout: duration().optional().describe('time limit of one line; accepted for compatibility, the expressions here need none'),
+  null_empty_string: bool().default(false).describe('Whether empty text becomes null'),
+  timeout: duration().optional().describe('Time limit of one line; accepted for compatibility, the expressions here need none'),
 };
 
 export interface RuleConfig {

@@ -29,9 +29,9 @@ const BANS: readonly Ban[] = [
     remedy: 'throw a MillraceError: only cli/main.ts ends the process',
   },
   {
-    pattern: /\b(?:Date\.now\(\)|new Date\(\)|performance\.now\(\))/,
+    pattern: /\b(?:Date\.now\(\)|new Date\(\))/,
     where: COMPONENTS,
-    remedy: 'use ctx.clock.now(), so that a run can be replayed',
+    remedy: 'use ctx.clock.now() (performance.now() for how long something took), so that a run can be replayed',
   },
   {
     pattern: /(?<![.\w])(?:setTimeout|setInterval)\(/,
