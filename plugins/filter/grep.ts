@@ -10,25 +10,25 @@ const MAX_NUMBERED = 20;
 const NUMBERS = Array.from({ length: MAX_NUMBERED }, (_, n) => n + 1);
 
 const expression = z.object({
-  key: accessor().describe('field whose value is looked at'),
+  key: accessor().describe('Field whose value is looked at'),
   pattern: regexp()
-    .describe('regular expression that the value is held against')
+    .describe('Regular expression that the value is held against')
     .meta({ examples: ['/^5\\d\\d$/'] }),
 });
 const group = z.object({
-  regexp: sections(expression).describe('expressions that must match'),
-  exclude: sections(expression).describe('expressions that must not match'),
+  regexp: sections(expression).describe('Expressions that must match'),
+  exclude: sections(expression).describe('Expressions that must not match'),
 });
 const numbered = (name: string, what: string): Record<string, z.ZodOptional<ReturnType<typeof text>>> =>
   Object.fromEntries(
-    NUMBERS.map((n) => [`${name}${n}`, text().optional().describe(`key and expression that ${what}, old spelling`)]),
+    NUMBERS.map((n) => [`${name}${n}`, text().optional().describe(`Key and expression that ${what}, old spelling`)]),
   );
 
 const config = z.object({
-  regexp: sections(expression).describe('expressions that must all match'),
-  exclude: sections(expression).describe('expressions of which none may match'),
-  and: sections(group).describe('expressions that count when all of them match'),
-  or: sections(group).describe('expressions that count when one of them matches'),
+  regexp: sections(expression).describe('Expressions that must all match'),
+  exclude: sections(expression).describe('Expressions of which none may match'),
+  and: sections(group).describe('Expressions that count when all of them match'),
+  or: sections(group).describe('Expressions that count when one of them matches'),
   ...numbered('regexp', 'must match'),
   ...numbered('exclude', 'must not match'),
 });

@@ -19,13 +19,13 @@ export const recordTransformerFilter = defineFilter({
   name: 'record_transformer',
   summary: 'Adds, replaces and removes fields.',
   config: z.object({
-    record: attributes().default({}).describe('fields to set, with placeholders; a key such as $.source.ip sets a nested field'),
-    remove_keys: list(accessor()).default([]).describe('fields to remove, after the others were set'),
-    renew_record: bool().default(false).describe('whether the event starts from an empty record'),
-    keep_keys: list().default([]).describe('fields that stay when renew_record is set'),
-    renew_time_key: text().optional().describe("field whose number of seconds becomes the event's time"),
-    auto_typecast: bool().default(true).describe('whether a value that is one placeholder keeps the type of what it stands for'),
-    enable_ruby: bool().default(false).describe('whether placeholders are Ruby; Ruby is not run, so only false is accepted'),
+    record: attributes().default({}).describe('Fields to set, with placeholders; a key such as $.source.ip sets a nested field'),
+    remove_keys: list(accessor()).default([]).describe('Fields to remove, after the others were set'),
+    renew_record: bool().default(false).describe('Whether the event starts from an empty record'),
+    keep_keys: list().default([]).describe('Fields that stay when renew_record is set'),
+    renew_time_key: text().optional().describe("Field whose number of seconds becomes the event's time"),
+    auto_typecast: bool().default(true).describe('Whether a value that is one placeholder keeps the type of what it stands for'),
+    enable_ruby: bool().default(false).describe('Whether placeholders are Ruby; Ruby is not run, so only false is accepted'),
   }),
   examples: [
     {
