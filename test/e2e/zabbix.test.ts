@@ -15,6 +15,13 @@ import { isFailure, parseAddress, type SenderReply } from '../../shippers/zabbix
 import { discoveryRows, groupsKey, stateKey, valueKey } from '../../alerts/keys.ts';
 import { parseRules, type Rule } from '../../alerts/rule.ts';
 import { isAtLeast, ZabbixApi } from '../../alerts/zabbix/api.ts';
+import { createRuleConsumer } from '../../alerts/samples.ts';
+import { RuleScheduler } from '../../alerts/schedule.ts';
+import { ZabbixFeed } from '../../alerts/zabbix/feed.ts';
+import type { Transition } from '../../alerts/evaluate.ts';
+import { EventCursor } from '../../engine/events/view.ts';
+import { systemClock } from '../../engine/telemetry/clock.ts';
+import { makeBatch, testContext } from '../../engine/testing/driver.ts';
 import { applyZabbix, planZabbix } from '../../alerts/zabbix/sync.ts';
 import { ZABBIX_TARGET, type ZabbixTarget } from '../../alerts/zabbix/target.ts';
 
@@ -42,7 +49,7 @@ async function eventually<T>(what: string, look: () => Promise<T | undefined>): 
     const found = await look();
     if (found !== undefined) return found;
     assert.ok(Date.now() < end, `${what}: not within ${DEADLINE_MS} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 300));
   }
 }
 
@@ -145,6 +152,61 @@ describe('rules on a real Zabbix', { skip, concurrency: false }, () => {
       assert.ok(tags.includes(tag), `${tag} in ${tags.join(' ')}`);
     await send({ [stateKey('error-ratio')]: '0' });
     await eventually('the recovery', async () => ((await problems('error-ratio')).length === 0 ? true : undefined));
+  });
+  test('a burst of events, counted, decided and sent, opens a problem within two intervals', async () => {
+    const every = 1000;
+    const [rule] = rules.filter(({ name }) => name === 'error-ratio').map((of) => ({ ...of, everyMs: every, from: '**' }));
+    assert.ok(rule !== undefined);
+    const transitions: Transition[] = [];
+    const { log } = testContext({ metrics: {} });
+    const feed = new ZabbixFeed({ servers: [SENDER], clock: systemClock, log });
+    const scheduler = new RuleScheduler({
+      rules: [rule],
+      clock: systemClock,
+      log,
+      host: target.host,
+      send: feed.send,
+      onTransition: (transition) => transitions.push(transition),
+    });
+    const consumer = createRuleConsumer([rule], {
+      clock: systemClock,
+      publish: (intervalMs, data) => scheduler.take(intervalMs, data),
+    });
+    const cursor = new EventCursor();
+    const observe = (status: number, count: number): void => {
+      for (let n = 0; n < count; n++) {
+        cursor.open(makeBatch([{ record: { http: { response: { status_code: status } } } }]));
+        cursor.next(0);
+        consumer.observe(cursor, Date.now());
+      }
+    };
+    await consumer.start?.();
+    scheduler.start();
+    try {
+      observe(200, 30);
+      const began = Date.now();
+      // Errors go on until the problem was seen: an interval is shorter here than one look.
+      const problem = await eventually('a problem', async () => {
+        observe(503, 30);
+        return (await problems('error-ratio'))[0];
+      });
+      // Two intervals, the grace for slow workers, the server's own processing and the reader's process.
+      assert.ok(Date.now() - began < 2 * every + 10_000);
+      assert.equal(problem['severity'], '4');
+      await eventually('the recovery', async () => ((await problems('error-ratio')).length === 0 ? true : undefined));
+      assert.deepEqual([transitions.at(0)?.to, transitions.at(-1)?.to], ['firing', 'ok']);
+      const [item] = await api.list('item.get', {
+        output: ['lastvalue'],
+        filter: { key_: [valueKey('error-ratio')] },
+        host: target.host,
+      });
+      assert.equal(item?.['lastvalue'], '0');
+      assert.deepEqual([feed.status.dropped, feed.status.trouble], [0, undefined]);
+    } finally {
+      scheduler.stop();
+      await consumer.stop?.();
+      await feed.stop();
+    }
   });
   test('groups become items and problems of their own', async () => {
     const groups = ['浙江', 'a "quoted" \\ group, with ] and ,'];
