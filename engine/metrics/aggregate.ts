@@ -1,6 +1,6 @@
 import { ByteTable, hashBytes, type Slot } from './byte-table.ts';
 import { Distinct, type SetBudget } from './distinct.ts';
-import { Samples, type Ranked, type SampleBudget } from './samples.ts';
+import { Samples, type SampleBudget } from './samples.ts';
 
 /** One name (tags included); counter, gauge, timer and set of the same name live side by side, as in StatsD. */
 export interface Series extends Slot {
@@ -208,9 +208,4 @@ function reset(series: Series, rules: FlushRules): void {
   series.members = undefined;
   if (rules.deleteSets) series.isSet = false;
   if (rules.deleteGauges && --series.gaugeTtl < 1) series.isGauge = false;
-}
-
-/** The statistics' view of a flushed timer; its memory is given back by `release` on the samples. */
-export function rankedOf(timer: Samples | 'idle'): Ranked | undefined {
-  return timer === 'idle' ? undefined : timer.ranked();
 }

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Merged } from '../component.ts';
+import { readBatch } from '../testing/driver.ts';
 import { Cell, mergeParts, type IntervalPart } from './interval.ts';
-import { MetricMerger, type MergerOptions } from './merger.ts';
+import { MetricMerger, mergedBatch, type MergerOptions } from './merger.ts';
 
 const LENGTH = 10_000;
 const rule = {
@@ -105,6 +106,14 @@ describe('merger', () => {
 
 const sorted = (records: Merged['records']): unknown =>
   records.map(({ name, value }) => `${String(name)} ${String(value)}`).sort();
+
+test('a merged interval as a batch', () => {
+  const batch = mergedBatch(rule.merge(1_700_000_000_000, [count('a', 3)]));
+  assert.deepEqual(batch && readBatch(batch), [
+    { tag: 'm', seconds: 1_700_000_010, nanoseconds: 0, record: { name: 'a', value: 3, type: 'count' } },
+  ]);
+  assert.equal(mergedBatch({ tag: 'm', timeMs: 0, records: [] }), undefined);
+});
 
 describe('gauges', () => {
   test('the later value stays, whatever the order of the parts', () => {

@@ -1,4 +1,6 @@
 import type { Merged } from '../component.ts';
+import type { Batch } from '../events/batch.ts';
+import { EntryWriter } from '../events/entry-writer.ts';
 
 /** What a worker's consumer published for one interval; further parts of the same interval add to it. */
 export interface MetricPart {
@@ -104,4 +106,16 @@ export class MetricMerger {
     }
     return merged;
   }
+}
+
+/** The events of one merged interval; undefined when it has none. */
+export function mergedBatch({ tag, timeMs, records }: Merged): Batch | undefined {
+  const writer = new EntryWriter(1024);
+  writer.defaultTimeMs(timeMs);
+  for (const record of records) {
+    writer.begin();
+    writer.record(record);
+    writer.commit();
+  }
+  return writer.take(tag);
 }

@@ -6,7 +6,7 @@ import { parseAccessor } from '../../engine/events/record-accessor.ts';
 import { hashBytes, type Slot } from '../../engine/metrics/byte-table.ts';
 import type { Cell, MetricKind } from '../../engine/metrics/interval.ts';
 import { cleanPath, cleanSegment } from '../../engine/metrics/name.ts';
-import type { LogToMetricConfig, MetricConfig } from './log-to-metric.ts';
+import type { LogToMetricConfig, MetricConfig } from './log-to-metric-config.ts';
 
 export interface SeriesSlot extends Slot {
   readonly name: string;

@@ -10,14 +10,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, Output } from '../../engine/component.ts';
 import type { Fields } from '../../engine/events/batch.ts';
 import { EventCursor } from '../../engine/events/view.ts';
-import { EntryWriter } from '../../engine/events/entry-writer.ts';
-import { MetricMerger } from '../../engine/metrics/merger.ts';
+import { MetricMerger, mergedBatch } from '../../engine/metrics/merger.ts';
 import { create, FakeClock, makeBatch, makeChunk, testContext, type TestEvent } from '../../engine/testing/driver.ts';
 import { statsd } from '../../collectors/statsd/statsd.ts';
 import type { StatsdServer } from '../../collectors/statsd/server.ts';
 import { logToMetric } from '../../plugins/filter/log-to-metric.ts';
 import { graphite } from '../../shippers/graphite/graphite.ts';
 
+// It has no types.
+const require = createRequire(import.meta.url);
 const CARBON = process.env['CARBON'] ?? '';
 const WEB = process.env['GRAPHITE_WEB'] ?? '';
 const skip = CARBON === '' || WEB === '' ? 'needs CARBON and GRAPHITE_WEB' : false;
@@ -96,7 +97,7 @@ describe('carbon', { skip }, () => {
       write(metrics: object, timeMs: number, done: (error?: Error) => void): void;
       end(): void;
     }
-    const peer = createRequire(import.meta.url)('graphite') as { createClient(url: string): PeerClient };
+    const peer = require('graphite') as { createClient(url: string): PeerClient };
     const values = Array.from({ length: 50 }, (_, n) => ({ time: now - 60 + n, value: n * 1.25 }));
     await ship(values.map(({ time, value }) => ({ time, record: { name: 'peers.ours', value } })));
     const client = peer.createClient(`plaintext://${CARBON}/`);
@@ -162,19 +163,12 @@ describe('carbon', { skip }, () => {
       for (const part of ctx.published) merger.add({ consumer: 'c', worker, ...part }, 0);
     };
     const flush = async (): Promise<void> => {
-      const writer = new EntryWriter();
-      for (const { timeMs, records } of merger.flushAll()) {
-        writer.defaultTimeMs(timeMs);
-        for (const record of records) {
-          writer.begin();
-          writer.record(record);
-          writer.commit();
-        }
-      }
-      const batch = writer.take('metrics.log');
-      assert.ok(batch);
+      const batches = merger
+        .flushAll()
+        .map(mergedBatch)
+        .filter((batch) => batch !== undefined);
       const output = create<Output>(graphite, { host, port }, testContext(graphite));
-      assert.equal(await output.write(makeChunk([batch]), never), 'delivered');
+      assert.equal(await output.write(makeChunk(batches), never), 'delivered');
     };
     const want = (ok: number, missing: number): unknown => ({
       [`${RUN}.log.status.200`]: [[ok, now - 29]],

@@ -30,6 +30,9 @@ function configOf(upstream: Case['config']): Record<string, unknown> {
   const { flush_interval: interval, percent_threshold: percent } = config;
   if (interval !== undefined) config['flush_interval'] = Number(interval) / 1000;
   if (percent !== undefined && !Array.isArray(percent)) config['percent_threshold'] = [percent];
+  const ttl = Number(config['gauges_max_ttl']);
+  // Upstream takes anything that is no whole number above 1 as 1; our configuration refuses it.
+  if (!Number.isInteger(ttl) || ttl < 1) delete config['gauges_max_ttl'];
   return config;
 }
 
