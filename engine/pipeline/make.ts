@@ -14,7 +14,8 @@ import type {
   Parser,
 } from '../component.ts';
 import type { Section } from '../config/model.ts';
-import { paramText, sectionToInput } from '../config/section.ts';
+import { paramText } from '../config/section.ts';
+import { shapeOf, validateSection, type Validation } from '../config/validate.ts';
 import { MillraceError } from '../errors.ts';
 import type { Registry } from '../registry.ts';
 import { Account, type ComponentStatus } from '../telemetry/accounts.ts';
@@ -110,18 +111,11 @@ export class Maker {
   }
 
   #validate(section: Section, definition: Definition): unknown {
-    const input = sectionToInput(section);
-    for (const name of ENGINE_SECTIONS) delete input[name];
-    if (this.around.isFluentd && definition.kind === 'source') addFluentdBind(input, definition);
-    const parsed = definition.config.safeParse(input);
-    if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      throw new MillraceError(
-        'MR_CONFIG',
-        `${where(section)}: ${definition.name}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}`,
-      );
-    }
-    return parsed.data;
+    const defaults =
+      this.around.isFluentd && definition.kind === 'source' && shapeOf(definition.config)?.['bind'] !== undefined
+        ? FLUENTD_DEFAULTS
+        : {};
+    return checked(section, definition, validateSection(section, definition, { engineSections: ENGINE_SECTIONS, defaults }));
   }
 
   #context(id: string, specs: MetricSpecs, values: Record<string, number>, log: Log, account: Account): Context {
@@ -167,12 +161,9 @@ export class Maker {
         'MR_UNKNOWN_PLUGIN',
         `${place}: no ${kind} is named "${type}"; there are ${[...known.keys()].join(', ')}`,
       );
-    const parsed = definition.config.safeParse(section === undefined ? {} : sectionToInput(section));
-    if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      throw new MillraceError('MR_CONFIG', `${place}: ${type}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not valid'}`);
-    }
-    return definition.create(parsed.data, context as never) as P;
+    const config =
+      section === undefined ? definition.config.parse({}) : checked(section, definition, validateSection(section, definition));
+    return definition.create(config, context as never) as P;
   }
 }
 
@@ -180,10 +171,15 @@ function where({ place }: Section): string {
   return `${place.file}:${place.line}:${place.column}`;
 }
 
-/** Fluentd listens on all addresses where nothing is said. */
-function addFluentdBind(input: Record<string, unknown>, definition: Definition): void {
-  const { shape } = definition.config as unknown as { readonly shape?: Record<string, unknown> };
-  if (shape !== undefined && 'bind' in shape && !('bind' in input)) input.bind = '0.0.0.0';
+/** `fluent.conf` listens on all addresses where nothing is said. */
+const FLUENTD_DEFAULTS = { bind: '0.0.0.0' };
+
+function checked(section: Section, definition: Definition, { value, problems }: Validation): unknown {
+  if (problems.length === 0) return value;
+  throw new MillraceError(
+    'MR_CONFIG',
+    problems.map(({ message }) => `${where(section)}: ${definition.name}: ${message}`).join('\n'),
+  );
 }
 
 export function statusOf(

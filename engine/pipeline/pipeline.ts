@@ -1,4 +1,4 @@
-import type { Consumer, Output } from '../component.ts';
+import type { Consumer, Definition, Output } from '../component.ts';
 import type { Section } from '../config/model.ts';
 import { messageOf } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
@@ -177,6 +177,11 @@ export class Pipeline {
       ends.push(finished);
     }
     return Promise.all(ends).then(() => undefined);
+  }
+
+  /** Consumers that publish, for the main thread to merge what they publish. */
+  publishers(): { readonly id: string; readonly definition: Definition; readonly config: unknown }[] {
+    return this.#built.consumers.map(({ id, definition, config }) => ({ id, definition, config }));
   }
 
   status(): ComponentStatus[] {
