@@ -115,19 +115,19 @@ describe('groups', () => {
     count(0, 11, '浙江');
     clock.advance(11_500);
     assert.deepEqual(sent(), [
-      'mill 10 millrace.rule.groups[r] [{"{#GROUP}":"浙江"}]',
       'mill 10 millrace.rule.state[r,"浙江"] 1',
       'mill 10 millrace.rule.value[r,"浙江"] 11',
+      'mill 10 millrace.rule.groups[r] [{"{#GROUP}":"浙江"}]',
       'mill 10 millrace.rules.alive 1',
     ]);
     count(10, 1, 'a"b');
     clock.advance(10_000);
     assert.deepEqual(sent(), [
-      'mill 20 millrace.rule.groups[r] [{"{#GROUP}":"a\\"b"},{"{#GROUP}":"浙江"}]',
       'mill 20 millrace.rule.state[r,"浙江"] 0',
       'mill 20 millrace.rule.value[r,"浙江"] 0',
       'mill 20 millrace.rule.state[r,"a\\"b"] 0',
       'mill 20 millrace.rule.value[r,"a\\"b"] 1',
+      'mill 20 millrace.rule.groups[r] [{"{#GROUP}":"a\\"b"},{"{#GROUP}":"浙江"}]',
       'mill 20 millrace.rules.alive 1',
     ]);
     clock.advance(3_600_000);
@@ -142,9 +142,9 @@ describe('groups', () => {
     assert.match(sent().at(-3) ?? '', /state\[r,"a"\] 1/);
     clock.advance(10_000);
     assert.deepEqual(sent(), [
-      'mill 70 millrace.rule.groups[r] []',
       'mill 70 millrace.rule.state[r,"a"] 0',
       'mill 70 millrace.rule.value[r,"a"] 0',
+      'mill 70 millrace.rule.groups[r] []',
       'mill 70 millrace.rules.alive 1',
     ]);
     assert.deepEqual(scheduler.status(), []);

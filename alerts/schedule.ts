@@ -186,14 +186,6 @@ export class RuleScheduler {
 
   #report(tracked: Tracked, transitions: readonly Transition[], items: RuleItem[]): void {
     const { rule, state, nextMs } = tracked;
-    if (rule.by !== undefined) {
-      const rows = discoveryRows([...state.keys()].sort());
-      if (rows !== tracked.announced || nextMs - tracked.announcedMs >= ANNOUNCE_MS) {
-        items.push(this.#item(groupsKey(rule.name), rows, nextMs));
-        tracked.announced = rows;
-        tracked.announcedMs = nextMs;
-      }
-    }
     const report = (group: string, isFiring: boolean, value: number | undefined): void => {
       const name = rule.by === undefined ? undefined : group;
       items.push(this.#item(stateKey(rule.name, name), isFiring ? '1' : '0', nextMs));
@@ -202,6 +194,15 @@ export class RuleScheduler {
     for (const [group, { status, value }] of state) report(group, status === 'firing', value);
     // A group that was forgotten while it had a problem: without this its problem would stay open for ever.
     for (const { group, to } of transitions) if (to === 'ok' && !state.has(group)) report(group, false, 0);
+    // Last: from 7.0 on a group that is left out may have its items switched off at once.
+    if (rule.by !== undefined) {
+      const rows = discoveryRows([...state.keys()].sort());
+      if (rows !== tracked.announced || nextMs - tracked.announcedMs >= ANNOUNCE_MS) {
+        items.push(this.#item(groupsKey(rule.name), rows, nextMs));
+        tracked.announced = rows;
+        tracked.announcedMs = nextMs;
+      }
+    }
   }
 
   #item(key: string, value: string, endMs: number): RuleItem {
