@@ -4,7 +4,7 @@
 #   start   installs what is missing, starts, waits until the server answers, prints one line of KEY=VALUE pairs
 #   stop    ends exactly the processes that start made (pid and start time are remembered) and waits for them
 #   status  one line per process: up or down; exit 3 when one is down
-# MILLRACE_SERVERS: jars, class paths and database images kept between runs.
+# MILLRACE_SERVERS: the folder for jars, class paths and database images kept between runs.
 set -euo pipefail
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 CACHE=${MILLRACE_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace-servers}
@@ -81,7 +81,7 @@ wait_until() {
       stop_process "$process" TERM
       die "$process did not come up, see $D/$process.log"
     fi
-    sleep 0.1
+    sleep 0.3 # every try costs a few processes, and the servers start on the same cores
   done
 }
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -163,7 +163,8 @@ maven_cp() {
     echo '</dependencies></project>'
   } >"$dir/pom.xml"
   say 'fetching jars with Maven'
-  timeout 600 mvn -q -B -f "$dir/pom.xml" -Dmaven.repo.local="$CACHE/m2" dependency:build-classpath \
+  # Maven runs for seconds: the optimising compiler would not pay for itself.
+  MAVEN_OPTS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx256m' timeout 600 mvn -q -B -f "$dir/pom.xml" -Dmaven.repo.local="$CACHE/m2" dependency:build-classpath \
     -Dmdep.outputFile="$dir/classpath" >"$dir/mvn.log" 2>&1 </dev/null || {
     grep -m 3 ERROR "$dir/mvn.log" >&2
     die "Maven failed, see $dir/mvn.log"
@@ -225,4 +226,4 @@ search_spawn() {
     -Dlog4j.shutdownHookEnabled=false -Dio.netty.noUnsafe=true -Dio.netty.allocator.type=unpooled -Dfile.encoding=UTF-8 \
     -Djava.awt.headless=true "$@" -cp "$classpath" SearchNode "$D" "$package" "$modules"
 }
-search_up() { curl -sf -m 5 -o /dev/null "http://127.0.0.1:$PORT/_cluster/health?wait_for_status=yellow&timeout=4s"; }
+search_up() { port_open "$PORT" && curl -sf -m 5 -o /dev/null "http://127.0.0.1:$PORT/_cluster/health?wait_for_status=yellow&timeout=4s"; }

@@ -4,7 +4,7 @@
 # Missing, because Maven Central does not have the modules: security, lifecycle, ingest processors, painless, the types match_only_text,
 # constant_keyword and wildcard; on 7.17 data streams too. On 8.x `GET /` and `/_data_stream` are answered by java/MillraceShim.java.
 . "$(dirname "$(readlink -f "$0")")/common.sh"
-V=${ES_VERSION:-8.19.21} PORT=${PORT:-19220} TRANSPORT=${TRANSPORT:-19320}
+V=${ES_VERSION:-8.19.21} PORT=${PORT:-19220} TRANSPORT=${TRANSPORT:-19230}
 MAJOR=${V%%.*}
 case $VERB in
   stop) stop_process elasticsearch TERM; exit 0 ;;

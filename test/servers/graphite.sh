@@ -7,7 +7,7 @@ case $VERB in
   stop) stop_process carbon TERM; stop_process web TERM; exit 0 ;;
   status) print_status carbon web; exit ;;
 esac
-web_up() { curl -sf -m 5 -o /dev/null "http://127.0.0.1:$WEB/version"; }
+web_up() { port_open "$WEB" && curl -sf -m 5 -o /dev/null "http://127.0.0.1:$WEB/version"; }
 carbon_up() { port_open "$PLAIN" && port_open "$QUERY"; }
 line() {
   wait_until 40 carbon carbon_up

@@ -2,7 +2,7 @@
 # Real OpenSearch 2.19, one node on loopback, from Maven Central: opensearch.sh DIR [start|stop|status]
 # OPENSEARCH_VERSION, PORT, TRANSPORT, HEAP. No security plugin, no index state management (neither is on Maven Central).
 . "$(dirname "$(readlink -f "$0")")/common.sh"
-V=${OPENSEARCH_VERSION:-2.19.6} PORT=${PORT:-19200} TRANSPORT=${TRANSPORT:-19300}
+V=${OPENSEARCH_VERSION:-2.19.6} PORT=${PORT:-19200} TRANSPORT=${TRANSPORT:-19210}
 case $VERB in
   stop) stop_process opensearch TERM; exit 0 ;;
   status) print_status opensearch; exit ;;
@@ -20,8 +20,6 @@ maven_cp "opensearch-$V" org.opensearch:opensearch:$V org.opensearch:opensearch-
 mkdir -p "$CACHE/opensearch-$V"
 compile "opensearch-$V" "$HERE/java/SearchNode.java" ''
 search_config opensearch.yml
-# The first node attribute must exist, or 2.19 fails on its own remote-store settings.
-echo 'node.attr.millrace: "1"' >>"$D/config/opensearch.yml"
 P=org.opensearch
 search_spawn opensearch $P "$P.transport.Netty4Plugin,$P.analysis.common.CommonAnalysisPlugin,$P.ingest.common.IngestCommonPlugin,$P.painless.PainlessPlugin,$P.index.mapper.MapperExtrasPlugin,$P.index.reindex.ReindexPlugin,$P.geo.GeoModulePlugin" \
   "$CLASSES:$CP"

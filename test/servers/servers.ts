@@ -16,9 +16,9 @@ interface Recipe {
 }
 
 const RECIPES: Readonly<Record<string, Recipe>> = {
-  opensearch: { script: 'opensearch.sh', ports: { PORT: 19200, TRANSPORT: 19300 } },
-  elasticsearch: { script: 'elasticsearch.sh', ports: { PORT: 19220, TRANSPORT: 19320 } },
-  elasticsearch7: { script: 'elasticsearch.sh', ports: { PORT: 19240, TRANSPORT: 19340 }, settings: { ES_VERSION: '7.17.29' } },
+  opensearch: { script: 'opensearch.sh', ports: { PORT: 19200, TRANSPORT: 19210 } },
+  elasticsearch: { script: 'elasticsearch.sh', ports: { PORT: 19220, TRANSPORT: 19230 } },
+  elasticsearch7: { script: 'elasticsearch.sh', ports: { PORT: 19240, TRANSPORT: 19250 }, settings: { ES_VERSION: '7.17.29' } },
   graphite: { script: 'graphite.sh', ports: { PLAIN: 12003, PICKLE: 12004, QUERY: 17002, WEB: 18085 } },
   zabbix: { script: 'zabbix.sh', ports: { TRAPPER: 20051, WEB: 18080, DATABASE: 15432 } },
 };
@@ -66,8 +66,11 @@ function pairsOf(line: string): [string, string][] {
 function render(outcomes: readonly Outcome[], form: 'env' | 'json' | 'text'): string {
   if (form === 'json')
     return `${JSON.stringify(Object.fromEntries(outcomes.map((o) => [o.name, Object.fromEntries(pairsOf(o.output))])))}\n`;
-  if (form === 'text') return outcomes.map((o) => o.output.replaceAll(/^/gm, `${o.name}: `)).join('\n') + '\n';
-  const isForSuites = ([key]: [string, string]): boolean => key !== 'VERSION' && key !== 'START_MS';
+  if (form === 'text') {
+    const said = outcomes.filter((o) => o.output !== '');
+    return said.map((o) => `${o.output.replaceAll(/^/gm, `${o.name}: `)}\n`).join('');
+  }
+  const isForSuites = ([key]: [string, string]): boolean => /^[A-Z]/.test(key) && key !== 'VERSION' && key !== 'START_MS';
   return outcomes
     .flatMap((o) =>
       pairsOf(o.output)
@@ -111,9 +114,7 @@ async function main(args: readonly string[]): Promise<number> {
     return outcome;
   });
   const outcomes = await Promise.all(runs);
-  process.stdout.write(
-    render(outcomes, values.env === true ? 'env' : values.json === true ? 'json' : 'text').replace(/^\n$/, ''),
-  );
+  process.stdout.write(render(outcomes, values.env === true ? 'env' : values.json === true ? 'json' : 'text'));
   return Math.max(0, ...outcomes.map((outcome) => outcome.code));
 }
 

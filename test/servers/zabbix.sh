@@ -10,7 +10,7 @@ case $VERB in
 esac
 [ "$(id -u)" = 0 ] || die 'must run as root'
 web_up() {
-  curl -fsS -m 5 -H 'Content-Type: application/json-rpc' -d '{"jsonrpc":"2.0","method":"apiinfo.version","params":{},"id":1}' \
+  port_open "$WEB" && curl -fsS -m 5 -H 'Content-Type: application/json-rpc' -d '{"jsonrpc":"2.0","method":"apiinfo.version","params":{},"id":1}' \
     "http://127.0.0.1:$WEB/api_jsonrpc.php" | grep -q '"result"'
 }
 server_up() { port_open "$TRAPPER"; }
@@ -69,7 +69,8 @@ fi
 postgres_start
 
 # --- server and frontend -------------------------------------------------------------------------------------------
-# CacheUpdateFrequency: what the API makes is known to the trapper within a second. The rest: as few processes as it accepts.
+# CacheUpdateFrequency: what the API makes is known to the trapper within three seconds (at 1 s it takes a third of a core for ever).
+# The rest: as few processes as it accepts.
 cat >"$D/server.conf" <<C
 LogType=console
 PidFile=$D/run/server.pid
@@ -81,7 +82,7 @@ DBPort=$DATABASE
 DBName=zabbix
 DBUser=zabbix
 AllowRoot=1
-CacheUpdateFrequency=1
+CacheUpdateFrequency=3
 HousekeepingFrequency=0
 CacheSize=32M
 HistoryCacheSize=16M
