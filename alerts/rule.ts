@@ -52,6 +52,7 @@ const INTERVALS_MAX = 720;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+// The descriptions are for reference pages and the JSON Schema.
 const RULE_INPUT = z.strictObject({
   name: text()
     .refine((name) => NAME.test(name), 'expected a name of letters, digits, dots, dashes and underscores, at most 64')
@@ -93,9 +94,6 @@ const RULE_INPUT = z.strictObject({
     .default({})
     .describe('Tags of the problem.'),
 });
-
-/** Keys of a rule with their descriptions, for reference pages and the JSON Schema. */
-export const RULE_SCHEMA = RULE_INPUT;
 
 type Path = readonly (string | number)[];
 /** Where a value stands in the configuration, given the way to it from `alerts:` (`[0, 'where']`). */

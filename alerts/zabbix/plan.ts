@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ALIVE_KEY, GROUP_MACRO, groupsKey, stateKey, valueKey } from '../keys.ts';
-import { SEVERITIES, type Rule, type Severity } from '../rule.ts';
+import type { Rule, Severity } from '../rule.ts';
 import { isAtLeast, type ZabbixVersion } from './api.ts';
 
 /** What a rule set is called in Zabbix. */
@@ -234,9 +234,6 @@ const PRIORITIES: Readonly<Record<Severity, string>> = {
   high: 'HIGH',
   disaster: 'DISASTER',
 };
-
-/** Zabbix's number of a severity, as `problem.get` gives it. */
-export const severityNumber = (severity: Severity): number => SEVERITIES.indexOf(severity);
 
 /** Names count characters; macros that Zabbix would expand in a text of ours are the group's alone. */
 const cut = (text: string): string => Array.from(text).slice(0, NAME_MAX).join('');

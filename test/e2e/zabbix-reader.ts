@@ -9,7 +9,8 @@ interface Client {
   request(method: string, params: unknown): Promise<unknown>;
   logout(): Promise<unknown>;
 }
-const Zabbix = createRequire(import.meta.url)('zabbix-promise') as new (options: object) => Client;
+const require = createRequire(import.meta.url);
+const Zabbix = require('zabbix-promise') as new (options: object) => Client;
 
 const [url = '', user = '', password = '', method = '', params = '{}'] = process.argv.slice(2);
 const client = new Zabbix({ url, user, password });
