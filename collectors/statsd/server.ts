@@ -142,10 +142,14 @@ export class StatsdServer implements Source {
       .finally(() => (this.#flushing = undefined));
   }
 
-  /** Ends the interval and hands its metrics over. */
-  async flush(): Promise<void> {
+  /**
+   * Ends the interval and hands its metrics over.
+   *
+   * @param atMs  the time that the metrics carry
+   */
+  async flush(atMs = this.#ctx.clock.now()): Promise<void> {
     const nowMs = this.#ctx.clock.now();
-    const seconds = Math.round(nowMs / 1000);
+    const seconds = Math.round(atMs / 1000);
     this.#account();
     if (this.#lastSeconds !== undefined) {
       const lag = this.#aggregate.named(`${this.#config.prefix_stats}.timestamp_lag`);
@@ -260,7 +264,17 @@ export class StatsdServer implements Source {
     await this.#close();
     await this.#flushing;
     this.#udpPort = undefined;
-    await this.flush();
+    await this.flush(this.#endOfInterval());
+  }
+
+  /**
+   * The last, shorter interval carries the time at which it would have ended: with that of now it would fall into the
+   * same step of Graphite's storage as the flush before it, and replace its values.
+   */
+  #endOfInterval(): number {
+    const nowMs = this.#ctx.clock.now();
+    const endMs = (this.#lastSeconds ?? 0) * 1000 + this.#config.flush_interval;
+    return Math.max(nowMs, Math.min(endMs, nowMs + this.#config.flush_interval));
   }
 
   /** Reads on what the kernel holds already; a client that never pauses is cut off after so many turns of the loop. */

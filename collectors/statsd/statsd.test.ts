@@ -72,6 +72,25 @@ describe('flush', () => {
     await server.stop();
   });
 
+  test('the flush at the end carries the time at which its interval would have ended', async () => {
+    const { server, ctx } = make({});
+    await server.start();
+    server.receive(Buffer.from('a:5|c'));
+    ctx.clock.advance(10_000);
+    server.receive(Buffer.from('a:1|c'));
+    ctx.clock.advance(3000);
+    await server.drain();
+    const counts = ctx.events().filter(({ record }) => record['name'] === 'stats_counts.a');
+    assert.deepEqual(
+      counts.map(({ seconds, record }) => [seconds - 1_700_000_000, record['value']]),
+      [
+        [10, 5],
+        [20, 1],
+      ],
+    );
+    await server.stop();
+  });
+
   test('infinite sums are not sent', async () => {
     const { server, ctx } = make({ legacy_namespace: false });
     server.receive(Buffer.from('t:1e200|ms'));
