@@ -28,7 +28,10 @@ export async function listenUdp(
   const socket = createSocket({ type: bind.includes(':') ? 'udp6' : 'udp4' });
   socket.on('message', onPacket);
   await new Promise<void>((resolve, reject) => {
-    socket.once('error', (error) => reject(listenError(error, 'UDP', bind, port)));
+    socket.once('error', (error) => {
+      socket.close();
+      reject(listenError(error, 'UDP', bind, port));
+    });
     socket.bind({ address: bind, port }, resolve);
   });
   socket.removeAllListeners('error');
