@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ByteWriter } from '../../engine/events/byte-writer.ts';
 import { ForwardError, writePackedForward, type ForwardRequest } from '../../engine/events/forward.ts';
-import { writeValue } from '../../engine/events/msgpack.ts';
+import { writeValue } from '../../engine/events/msgpack-write.ts';
 import { makeBatch, readBatch } from '../../engine/testing/driver.ts';
 import { ForwardConnection } from './connection.ts';
 

@@ -1,6 +1,7 @@
 import type { Batch } from './batch.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { INVALID, TRUNCATED, arrayCount, headerBytes, mapCount, readNumber, skipValue, writeEventTime } from './msgpack.ts';
+import { INVALID, TRUNCATED, arrayCount, headerBytes, mapCount, readNumber, skipValue } from './msgpack.ts';
+import { writeEventTime } from './msgpack-write.ts';
 
 export interface CheckedEntries {
   readonly batch: Batch | undefined;

@@ -1,6 +1,6 @@
 import type { Batch } from './batch.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { writeFloat, writeInteger, writeString, writeStringHeader, writeValue } from './msgpack.ts';
+import { writeFloat, writeInteger, writeString, writeStringHeader, writeValue } from './msgpack-write.ts';
 
 /** A record of more fields than a map16 header can count is cut there; no real record comes near. */
 const MAX_FIELDS = 65_535;

@@ -1,6 +1,6 @@
 import { ByteWriter } from './byte-writer.ts';
 import type { Fields } from './batch.ts';
-import { writeString, writeValue } from './msgpack.ts';
+import { writeString, writeValue } from './msgpack-write.ts';
 
 /**
  * A field of a record, prepared once so that looking it up compares bytes.

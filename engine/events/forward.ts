@@ -11,18 +11,8 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { Batch } from './batch.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { checkEntries, timeKind, writeTime } from './entries.ts';
-import {
-  INVALID,
-  arrayCount,
-  headerBytes,
-  mapCount,
-  skipValue,
-  stringStart,
-  writeArrayHeader,
-  writeMapHeader,
-  writeInteger,
-  writeString,
-} from './msgpack.ts';
+import { INVALID, arrayCount, headerBytes, mapCount, skipValue, stringStart } from './msgpack.ts';
+import { writeArrayHeader, writeMapHeader, writeInteger, writeString } from './msgpack-write.ts';
 
 export interface ForwardRequest {
   readonly batch: Batch | undefined;
@@ -192,21 +182,36 @@ export function writePackedForward(
   chunk: string | undefined,
   compress: ((body: Buffer) => Buffer) | undefined,
 ): Buffer {
-  const plain = Buffer.concat(batches.map((batch) => batch.bytes.subarray(batch.start, batch.end)));
+  const plain = packedBody(batches);
   const body = compress === undefined ? plain : compress(plain);
+  const count = batches.reduce((sum, batch) => sum + batch.count, 0);
+  return packedRequest(tag, body, { count, chunk, isGzip: compress !== undefined });
+}
+
+/** The entries of batches in one piece. */
+export function packedBody(batches: readonly Batch[]): Buffer {
+  return Buffer.concat(batches.map((batch) => batch.bytes.subarray(batch.start, batch.end)));
+}
+
+export interface PackedOption {
+  /** Number of entries in the body. */
+  readonly count: number;
+  readonly chunk: string | undefined;
+  readonly isGzip: boolean;
+}
+
+/** The request around a body that is ready, compressed or not. */
+export function packedRequest(tag: string, body: Uint8Array, { count, chunk, isGzip: compressed }: PackedOption): Buffer {
   const into = new ByteWriter(body.length + tag.length * 3 + 128);
   writeArrayHeader(into, 3);
   writeString(into, tag);
   into.u8(0xdb);
   into.u32(body.length);
   into.raw(body);
-  writeMapHeader(into, 1 + (compress === undefined ? 0 : 1) + (chunk === undefined ? 0 : 1));
+  writeMapHeader(into, 1 + (compressed ? 1 : 0) + (chunk === undefined ? 0 : 1));
   writeString(into, 'size');
-  writeInteger(
-    into,
-    batches.reduce((sum, batch) => sum + batch.count, 0),
-  );
-  if (compress !== undefined) {
+  writeInteger(into, count);
+  if (compressed) {
     writeString(into, 'compressed');
     writeString(into, 'gzip');
   }

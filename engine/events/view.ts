@@ -1,19 +1,10 @@
 import type { EventView } from '../component.ts';
 import type { Batch, Fields } from './batch.ts';
-import { ByteWriter } from './byte-writer.ts';
-import type { EncodedPair, Field, Fragment } from './field.ts';
-import {
-  MsgpackReader,
-  headerBytes,
-  mapCount,
-  readNumber,
-  skipValue,
-  stringStart,
-  writeEventTime,
-  writeMapHeader,
-  writeString,
-  writeValue,
-} from './msgpack.ts';
+import type { ByteWriter } from './byte-writer.ts';
+import type { Field, Fragment } from './field.ts';
+import { MsgpackReader, headerBytes, mapCount, readNumber, skipValue, stringStart } from './msgpack.ts';
+import { writeEventTime } from './msgpack-write.ts';
+import { PairTable, keyEquals, put } from './pair-table.ts';
 
 /** An event that a filter made beside the one it was looking at. */
 export interface Created {
@@ -50,14 +41,7 @@ export class EventCursor implements EventView {
   #index = 0;
   #edited = false;
   #scanned = false;
-  // Pairs of the current event: where key and value stand, and in which buffer (0 batch, 1 scratch, -1 deleted).
-  #pairs = 0;
-  #keyAt = new Uint32Array(32);
-  #keyEnd = new Uint32Array(32);
-  #valueAt = new Uint32Array(32);
-  #valueEnd = new Uint32Array(32);
-  #where = new Int8Array(32);
-  readonly #scratch = new ByteWriter(4096);
+  readonly #pairs = new PairTable();
 
   get seconds(): number {
     return this.#seconds;
@@ -85,6 +69,7 @@ export class EventCursor implements EventView {
       this.#source.length !== bytes.length
     ) {
       this.#source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      this.#pairs.source = this.#source;
     }
     this.tag = batch.tag;
     this.#entryEnd = batch.start;
@@ -103,7 +88,7 @@ export class EventCursor implements EventView {
     this.#edited = false;
     this.#scanned = false;
     this.dropReason = undefined;
-    this.#scratch.length = 0;
+    this.#pairs.reset();
     // The usual entry: 92 d7 00 seconds nanoseconds map.
     let at = start + headerBytes(b, start);
     const head = b[at] as number;
@@ -124,60 +109,12 @@ export class EventCursor implements EventView {
   #scan(): void {
     if (this.#scanned) return;
     this.#scanned = true;
-    const b = this.#source;
-    const count = mapCount(b, this.#recordAt, this.#entryEnd);
-    let at = this.#recordAt + headerBytes(b, this.#recordAt);
-    this.#pairs = 0;
-    for (let n = 0; n < count; n++) {
-      const keyAt = at;
-      const valueAt = skipValue(b, at, this.#entryEnd);
-      at = skipValue(b, valueAt, this.#entryEnd);
-      this.#push(keyAt, valueAt, valueAt, at, 0);
-    }
-  }
-
-  #push(keyAt: number, keyEnd: number, valueAt: number, valueEnd: number, where: number): void {
-    const n = this.#pairs;
-    if (n === this.#keyAt.length) this.#grow();
-    this.#keyAt[n] = keyAt;
-    this.#keyEnd[n] = keyEnd;
-    this.#valueAt[n] = valueAt;
-    this.#valueEnd[n] = valueEnd;
-    this.#where[n] = where;
-    this.#pairs = n + 1;
-  }
-
-  #grow(): void {
-    const size = this.#keyAt.length * 2;
-    const larger = (old: Uint32Array): Uint32Array<ArrayBuffer> => {
-      const grown = new Uint32Array(size);
-      grown.set(old);
-      return grown;
-    };
-    this.#keyAt = larger(this.#keyAt);
-    this.#keyEnd = larger(this.#keyEnd);
-    this.#valueAt = larger(this.#valueAt);
-    this.#valueEnd = larger(this.#valueEnd);
-    const where = new Int8Array(size);
-    where.set(this.#where);
-    this.#where = where;
-  }
-
-  // `where` packs the buffer of the value (bit 0) and of the key (bit 1): a value may be replaced under an old key.
-  #valueBuffer(pair: number): Buffer {
-    return ((this.#where[pair] as number) & 1) === 0 ? this.#source : this.#scratch.bytes;
-  }
-  #keyBuffer(pair: number): Buffer {
-    return ((this.#where[pair] as number) & 2) === 0 ? this.#source : this.#scratch.bytes;
+    this.#pairs.scan(this.#recordAt, this.#entryEnd);
   }
 
   #findPair(name: Uint8Array): number {
     this.#scan();
-    for (let pair = 0; pair < this.#pairs; pair++) {
-      if ((this.#where[pair] as number) < 0) continue;
-      if (keyEquals(this.#keyBuffer(pair), this.#keyAt[pair] as number, this.#keyEnd[pair] as number, name)) return pair;
-    }
-    return -1;
+    return this.#pairs.find(name);
   }
 
   // Where the last `#find` saw the value.
@@ -198,9 +135,9 @@ export class EventCursor implements EventView {
   }
 
   #found(pair: number): true {
-    this.#foundIn = this.#valueBuffer(pair);
-    this.#foundAt = this.#valueAt[pair] as number;
-    this.#foundEnd = this.#valueEnd[pair] as number;
+    this.#foundIn = this.#pairs.bufferOf(pair);
+    this.#foundAt = this.#pairs.valueAt(pair);
+    this.#foundEnd = this.#pairs.valueEnd(pair);
     return true;
   }
 
@@ -273,8 +210,9 @@ export class EventCursor implements EventView {
 
   set(field: Field, value: unknown): void {
     this.#edited = true;
+    this.#scan();
     const top = this.#topLevel(field);
-    if (top !== undefined) return this.#setPair(top, value);
+    if (top !== undefined) return this.#pairs.set(top, value);
     const first = field.keys[0] as Uint8Array;
     const holder = this.#nested(first, true) as Fields;
     let inner: Fields = holder;
@@ -289,7 +227,7 @@ export class EventCursor implements EventView {
       }
     }
     put(inner, field.path.at(-1) as string, value);
-    this.#setPair(first, holder);
+    this.#pairs.set(first, holder);
   }
 
   delete(field: Field): void {
@@ -297,7 +235,7 @@ export class EventCursor implements EventView {
     if (top !== undefined) {
       const pair = this.#findPair(top);
       if (pair < 0) return;
-      this.#where[pair] = -1;
+      this.#pairs.remove(pair);
       this.#edited = true;
       return;
     }
@@ -311,7 +249,7 @@ export class EventCursor implements EventView {
     if (Array.isArray(inner)) inner.splice(Number(last), 1);
     else delete (inner as Fields)[last];
     this.#edited = true;
-    this.#setPair(first, holder);
+    this.#pairs.set(first, holder);
   }
 
   /** The key when the field lies at the top level: one step, or a dotted name that is there as a key. */
@@ -322,106 +260,22 @@ export class EventCursor implements EventView {
 
   #nested(name: Uint8Array, make: boolean): Fields | undefined {
     const pair = this.#findPair(name);
-    const value =
-      pair < 0 ? undefined : new MsgpackReader(this.#valueBuffer(pair), this.#valueAt[pair], this.#valueEnd[pair]).read();
+    const value = pair < 0 ? undefined : this.#pairs.read(pair);
     if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array)) return value as Fields;
     return make ? {} : undefined;
   }
 
-  #setPair(name: Uint8Array, value: unknown): void {
-    const scratch = this.#scratch;
-    const pair = this.#findPair(name);
-    if (pair < 0) {
-      const keyAt = scratch.length;
-      writeString(scratch, Buffer.from(name.buffer, name.byteOffset, name.length).toString('utf8'));
-      const valueAt = scratch.length;
-      writeValue(scratch, value);
-      this.#push(keyAt, valueAt, valueAt, scratch.length, 3);
-      return;
-    }
-    const valueAt = scratch.length;
-    writeValue(scratch, value);
-    this.#replaceValue(pair, valueAt);
-  }
-
-  #replaceValue(pair: number, valueAt: number): void {
-    this.#valueAt[pair] = valueAt;
-    this.#valueEnd[pair] = this.#scratch.length;
-    this.#where[pair] = (this.#where[pair] as number) | 1;
-  }
-
   append(fragment: Fragment): void {
     this.#edited = true;
-    const { under } = fragment;
-    if (under === undefined) {
-      for (const pair of fragment.pairs) this.#appendPair(pair);
-      return;
-    }
-    const scratch = this.#scratch;
-    const pair = this.#findPair(under);
-    const count =
-      pair < 0 ? -1 : mapCount(this.#valueBuffer(pair), this.#valueAt[pair] as number, this.#valueEnd[pair] as number);
-    if (pair < 0) {
-      const keyAt = scratch.length;
-      writeString(scratch, fragment.underName as string);
-      const valueAt = scratch.length;
-      writeMapHeader(scratch, fragment.pairs.length);
-      for (const { bytes } of fragment.pairs) scratch.raw(bytes);
-      this.#push(keyAt, valueAt, valueAt, scratch.length, 3);
-      return;
-    }
-    this.#merge(pair, Math.max(0, count), count < 0, fragment);
-  }
-
-  /** Writes the map of `pair` anew: its own pairs but for those that the fragment brings, then the fragment's. */
-  #merge(pair: number, count: number, replaces: boolean, fragment: Fragment): void {
-    const scratch = this.#scratch;
-    const valueAt = scratch.length;
-    // The count is patched afterwards: a map16 header holds any count that can occur.
-    scratch.u8(0xde);
-    scratch.u16(0);
-    let kept = fragment.pairs.length;
-    const end = this.#valueEnd[pair] as number;
-    let at =
-      (this.#valueAt[pair] as number) + (replaces ? 0 : headerBytes(this.#valueBuffer(pair), this.#valueAt[pair] as number));
-    for (let n = 0; n < count; n++) {
-      // Looked up anew each time: writing to the scratch may replace its buffer.
-      const b = this.#valueBuffer(pair);
-      const innerValueAt = skipValue(b, at, end);
-      const innerEnd = skipValue(b, innerValueAt, end);
-      if (!brings(fragment, b, at, innerValueAt)) {
-        scratch.ensure(innerEnd - at);
-        scratch.raw(this.#valueBuffer(pair), at, innerEnd);
-        kept++;
-      }
-      at = innerEnd;
-    }
-    for (const { bytes } of fragment.pairs) scratch.raw(bytes);
-    scratch.bytes.writeUInt16BE(Math.min(kept, 65_535), valueAt + 1);
-    this.#replaceValue(pair, valueAt);
-  }
-
-  #appendPair(encoded: EncodedPair): void {
-    const scratch = this.#scratch;
-    const keyAt = scratch.length;
-    scratch.raw(encoded.bytes);
-    const pair = this.#findPair(encoded.name);
-    if (pair >= 0) this.#replaceValue(pair, keyAt + encoded.valueAt);
-    else this.#push(keyAt, keyAt + encoded.valueAt, keyAt + encoded.valueAt, scratch.length, 3);
+    this.#scan();
+    this.#pairs.append(fragment);
   }
 
   replace(record: Fields): void {
     this.#edited = true;
     this.#scanned = true;
-    this.#pairs = 0;
-    const scratch = this.#scratch;
-    for (const key of Object.keys(record)) {
-      const keyAt = scratch.length;
-      writeString(scratch, key);
-      const valueAt = scratch.length;
-      writeValue(scratch, record[key]);
-      this.#push(keyAt, valueAt, valueAt, scratch.length, 3);
-    }
+    this.#pairs.empty();
+    for (const key of Object.keys(record)) this.#pairs.add(key, record[key]);
   }
 
   setTime(seconds: number, nanoseconds: number): void {
@@ -441,54 +295,16 @@ export class EventCursor implements EventView {
 
   toObject(): Fields {
     this.#scan();
-    const record: Fields = {};
-    for (let pair = 0; pair < this.#pairs; pair++) {
-      if ((this.#where[pair] as number) < 0) continue;
-      const keyFrom = stringStart(this.#keyBuffer(pair), this.#keyAt[pair] as number);
-      const key =
-        keyFrom < 0
-          ? String(new MsgpackReader(this.#keyBuffer(pair), this.#keyAt[pair], this.#keyEnd[pair]).read())
-          : this.#keyBuffer(pair).toString('utf8', keyFrom, this.#keyEnd[pair]);
-      put(record, key, new MsgpackReader(this.#valueBuffer(pair), this.#valueAt[pair], this.#valueEnd[pair]).read());
-    }
-    return record;
+    return this.#pairs.toObject();
   }
 
   /** Writes the entry as it stands now, edited or not. */
   write(into: ByteWriter): void {
     if (!this.#edited) return into.raw(this.#source, this.#entryStart, this.#entryEnd);
     this.#scan();
-    let count = 0;
-    for (let pair = 0; pair < this.#pairs; pair++) if ((this.#where[pair] as number) >= 0) count++;
     into.u8(0x92);
     writeEventTime(into, this.#seconds, this.#nanoseconds);
-    writeMapHeader(into, count);
-    this.#writePairs(into);
-  }
-
-  /** Pairs that follow each other untouched in the batch are copied as one run. */
-  #writePairs(into: ByteWriter): void {
-    let runAt = -1;
-    let runEnd = -1;
-    for (let pair = 0; pair < this.#pairs; pair++) {
-      const where = this.#where[pair] as number;
-      if (where === 0) {
-        if (runEnd === this.#keyAt[pair]) runEnd = this.#valueEnd[pair] as number;
-        else {
-          if (runAt >= 0) into.raw(this.#source, runAt, runEnd);
-          runAt = this.#keyAt[pair] as number;
-          runEnd = this.#valueEnd[pair] as number;
-        }
-        continue;
-      }
-      if (runAt >= 0) into.raw(this.#source, runAt, runEnd);
-      runAt = -1;
-      runEnd = -1;
-      if (where < 0) continue;
-      into.raw(this.#keyBuffer(pair), this.#keyAt[pair], this.#keyEnd[pair]);
-      into.raw(this.#valueBuffer(pair), this.#valueAt[pair], this.#valueEnd[pair]);
-    }
-    if (runAt >= 0) into.raw(this.#source, runAt, runEnd);
+    this.#pairs.write(into);
   }
 }
 
@@ -497,22 +313,4 @@ function listCount(b: Uint8Array, at: number, head: number): number {
   if (head === 0xdc) return ((b[at + 1] as number) << 8) | (b[at + 2] as number);
   if (head === 0xdd) return Buffer.from(b.buffer, b.byteOffset + at + 1, 4).readUInt32BE(0);
   return -1;
-}
-
-function keyEquals(b: Uint8Array, keyAt: number, keyEnd: number, name: Uint8Array): boolean {
-  const from = keyEnd - name.length;
-  // The header takes 1, 2, 3 or 5 bytes; the contents end where the key ends.
-  if (from <= keyAt) return false;
-  for (let n = name.length - 1; n >= 0; n--) if (b[from + n] !== name[n]) return false;
-  return stringStart(b, keyAt) === from;
-}
-
-function brings(fragment: Fragment, b: Uint8Array, keyAt: number, keyEnd: number): boolean {
-  for (const { name } of fragment.pairs) if (keyEquals(b, keyAt, keyEnd, name)) return true;
-  return false;
-}
-
-function put(record: Fields, key: string, value: unknown): void {
-  if (key === '__proto__') Object.defineProperty(record, key, { value, enumerable: true, writable: true, configurable: true });
-  else record[key] = value;
 }

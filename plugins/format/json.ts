@@ -1,7 +1,8 @@
 import * as z from 'zod';
 import { defineFormatter, type EventView } from '../../engine/component.ts';
 import { ByteWriter } from '../../engine/events/byte-writer.ts';
-import { headerBytes, skipValue, writeValue } from '../../engine/events/msgpack.ts';
+import { headerBytes, skipValue } from '../../engine/events/msgpack.ts';
+import { writeValue } from '../../engine/events/msgpack-write.ts';
 import { JsonWriter } from '../../engine/events/ndjson.ts';
 import { EventCursor } from '../../engine/events/view.ts';
 import { bool, oneOf, text } from '../../engine/units.ts';
