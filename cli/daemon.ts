@@ -19,6 +19,7 @@ import type { Configuration } from './configuration.ts';
 import { dataDirOf, takeDataDir, type DataDir } from './data-dir.ts';
 import { RULES_CONSUMER, ruleTaps } from './taps.ts';
 import { VERSION } from './version.ts';
+import { WATCH_CONSUMER, type WatchSummary } from './watch.ts';
 
 export interface DaemonOptions {
   readonly configuration: Configuration;
@@ -30,6 +31,8 @@ export interface DaemonOptions {
   readonly workers?: number;
   /** Any free port when the usual one is taken (the demo). */
   readonly anyControlPort?: boolean;
+  /** Takes summaries of what passes, about once a second and worker. */
+  readonly onWatch?: (summary: WatchSummary) => void;
   readonly onTransition?: (transition: Transition) => void;
   readonly onCrash?: (error: Error) => void;
   /** All sources have come to an end by themselves. */
@@ -164,6 +167,7 @@ export class Daemon {
         configType: source.type,
         dataDir: this.#dataDir?.path,
         logLevel: this.#logLevel(),
+        watch: this.#o.onWatch !== undefined,
         logLimitBytes: Math.floor((system.log_limit_size ?? LOG_LIMIT_BYTES) / this.#workers()),
       },
       onPart: (part) => this.#take(part),
@@ -176,6 +180,7 @@ export class Daemon {
 
   #take(part: PublishedPart): void {
     if (part.consumer === RULES_CONSUMER) this.#scheduler?.take(part.intervalMs, part.data);
+    else if (part.consumer === WATCH_CONSUMER) this.#o.onWatch?.(part.data as WatchSummary);
     else this.#merger?.add(part, Date.now());
   }
 

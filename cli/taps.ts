@@ -3,6 +3,7 @@ import { createRuleConsumer } from '../alerts/samples.ts';
 import type { LoadedConfig } from '../engine/config/load.ts';
 import type { TapSpec } from '../engine/pipeline/pipeline.ts';
 import { systemClock } from '../engine/telemetry/clock.ts';
+import { createWatchConsumer, WATCH_CONSUMER } from './watch.ts';
 
 /** Name under which the rules' counts travel to the main thread. */
 export const RULES_CONSUMER = 'rules';
@@ -15,3 +16,6 @@ export function ruleTaps(config: LoadedConfig): readonly TapSpec[] {
     { id: RULES_CONSUMER, matches: () => true, create: (publish) => createRuleConsumer(rules, { clock: systemClock, publish }) },
   ];
 }
+
+/** What the screen of the demo shows. */
+export const watchTap: TapSpec = { id: WATCH_CONSUMER, matches: () => true, create: createWatchConsumer };

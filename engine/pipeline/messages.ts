@@ -37,4 +37,6 @@ export interface WorkerSetup {
   readonly dataDir: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly logLimitBytes: number;
+  /** Whether summaries of what passes are published for a screen. */
+  readonly watch: boolean;
 }

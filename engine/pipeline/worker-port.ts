@@ -14,7 +14,7 @@ import { Pipeline, type TapSpec } from './pipeline.ts';
 /** What the composition root knows and the engine must not: the components, and the rules of a configuration. */
 export interface WorkerParts {
   readonly registry: Registry;
-  taps(config: LoadedConfig): readonly TapSpec[];
+  taps(config: LoadedConfig, setup: WorkerSetup): readonly TapSpec[];
 }
 
 /** Loads the configuration, builds, reports, and then follows the messages until `stop`. */
@@ -58,7 +58,7 @@ async function build(
     signal,
     entranceLog: new MemoryLog(systemClock, setup.logLimitBytes, BigInt(`0x${randomBytes(5).toString('hex')}`)),
     publish: (consumer, intervalMs, data) => say({ type: 'partial', consumer, intervalMs, data }),
-    taps: parts.taps(config),
+    taps: parts.taps(config, setup),
   });
 }
 
