@@ -11,6 +11,13 @@ export const COLLECTORS: readonly Registered[] = [
   },
   {
     kind: 'source',
+    name: 'sample',
+    aliases: ['dummy'],
+    summary: 'Makes events at a steady rate, to try things out.',
+    load: async () => (await import('./sample/sample.ts')).sampleSource as unknown as Definition,
+  },
+  {
+    kind: 'source',
     name: 'statsd',
     aliases: [],
     summary: 'Counts, times and gauges sent by StatsD and DogStatsD clients, aggregated in intervals.',

@@ -11,6 +11,13 @@ export const PLUGINS: readonly Registered[] = [
   },
   {
     kind: 'filter',
+    name: 'geo',
+    aliases: [],
+    summary: 'Adds where an IP address is: country, region, city, coordinates, provider.',
+    load: async () => (await import('./enrich/geo/geo.ts')).geoFilter as unknown as Definition,
+  },
+  {
+    kind: 'filter',
     name: 'grep',
     aliases: [],
     summary: 'Keeps or drops events by regular expressions on their fields.',
@@ -22,6 +29,13 @@ export const PLUGINS: readonly Registered[] = [
     aliases: [],
     summary: 'Reads the text of one field by a parser and puts the result in place of the event, or into it.',
     load: async () => (await import('./filter/parser.ts')).parserFilter as unknown as Definition,
+  },
+  {
+    kind: 'filter',
+    name: 'qqwry',
+    aliases: [],
+    summary: 'Adds country and area of an IP address, with the parameters of fluent-plugin-qqwry.',
+    load: async () => (await import('./enrich/geo/geo.ts')).qqwryFilter as unknown as Definition,
   },
   {
     kind: 'filter',

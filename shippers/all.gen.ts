@@ -18,6 +18,20 @@ export const SHIPPERS: readonly Registered[] = [
   },
   {
     kind: 'output',
+    name: 'file',
+    aliases: [],
+    summary: 'Writes events to files, named by tag and time.',
+    load: async () => (await import('./file/file.ts')).fileOutput as unknown as Definition,
+  },
+  {
+    kind: 'output',
+    name: 'forward',
+    aliases: [],
+    summary: 'Sends events to other millraces, Fluentd or Fluent Bit by Fluentd\'s forward protocol, with acknowledgements.',
+    load: async () => (await import('./forward/forward.ts')).forward as unknown as Definition,
+  },
+  {
+    kind: 'output',
     name: 'graphite',
     aliases: [],
     summary: 'Sends metric events, or numeric fields of any events, to Graphite.',
@@ -25,10 +39,24 @@ export const SHIPPERS: readonly Registered[] = [
   },
   {
     kind: 'output',
+    name: 'null',
+    aliases: [],
+    summary: 'Throws events away; they are counted.',
+    load: async () => (await import('./null/null.ts')).nullOutput as unknown as Definition,
+  },
+  {
+    kind: 'output',
     name: 'relabel',
     aliases: [],
     summary: 'Sends events on to the section of the label named by @label.',
     load: async () => (await import('./relabel/relabel.ts')).relabel as unknown as Definition,
+  },
+  {
+    kind: 'output',
+    name: 'stdout',
+    aliases: [],
+    summary: 'Prints events on standard output, a line of JSON each.',
+    load: async () => (await import('./stdout/stdout.ts')).stdoutOutput as unknown as Definition,
   },
   {
     kind: 'output',
