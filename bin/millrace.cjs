@@ -44,6 +44,17 @@ function fail(sentence) {
   process.exit(EXIT_UNAVAILABLE);
 }
 
+/** Imported, the entry is not the main module and does not start by itself. */
+function runHere(entry) {
+  return import(url.pathToFileURL(entry).href)
+    .then(function (cli) {
+      return cli.main(process.argv.slice(2));
+    })
+    .then(function (code) {
+      process.exitCode = code;
+    });
+}
+
 /** Runs `node entry ARGS` as a child that shares our terminal, passes signals on, and ends as the child ends. */
 function handOver(node, entry) {
   var child = childProcess.spawn(node, [entry].concat(process.argv.slice(2)), { stdio: 'inherit' });
@@ -68,7 +79,7 @@ function main() {
   var entry = findEntry();
   if (entry === undefined)
     return fail('this installation is not complete: neither cli/main.ts nor dist/cli/main.js is in ' + root);
-  if (isRecent(process.versions.node)) return import(url.pathToFileURL(entry).href);
+  if (isRecent(process.versions.node)) return runHere(entry);
   var node = findBundledNode();
   if (node !== undefined) return handOver(node, entry);
   return fail(

@@ -10,15 +10,21 @@ import { once } from 'node:events';
 
 const LAUNCHER = resolve(import.meta.dirname, '..', 'bin', 'millrace.cjs');
 const STUB = `
-const [what, value] = process.argv.slice(2);
-if (what === 'exit') process.exit(Number(value));
-if (what === 'print') console.log(JSON.stringify(process.argv.slice(2)));
-if (what === 'die') process.kill(process.pid, value);
-if (what === 'wait') {
-  const timer = setInterval(() => {}, 1000);
-  process.on(value, () => { console.log('got ' + value); clearInterval(timer); process.exitCode = 7; });
-  console.log('ready ' + process.pid);
+export async function main([what, value]) {
+  if (what === 'exit') return Number(value);
+  if (what === 'print') console.log(JSON.stringify(process.argv.slice(2)));
+  if (what === 'die') process.kill(process.pid, value);
+  if (what === 'wait') {
+    const { promise, resolve } = Promise.withResolvers();
+    const timer = setInterval(() => {}, 1000);
+    process.on(value, () => { console.log('got ' + value); clearInterval(timer); resolve(); });
+    console.log('ready ' + process.pid);
+    await promise;
+    return 7;
+  }
+  return 0;
 }
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
 `;
 
 describe('launcher', () => {
