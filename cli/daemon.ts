@@ -4,7 +4,7 @@ import { sendersOf } from '../alerts/alerts.ts';
 import type { Transition } from '../alerts/evaluate.ts';
 import { RuleScheduler, type RuleStatus } from '../alerts/schedule.ts';
 import { ZabbixFeed } from '../alerts/zabbix/feed.ts';
-import type { Log, Merged } from '../engine/component.ts';
+import type { Definition, Log, Merged } from '../engine/component.ts';
 import { EntryWriter } from '../engine/events/entry-writer.ts';
 import { MemoryLog } from '../engine/log/memory-log.ts';
 import { MetricMerger, type MergeRule } from '../engine/metrics/merger.ts';
@@ -127,8 +127,9 @@ export class Daemon {
     });
     const rules = new Map<string, MergeRule>();
     for (const { id, definition, config } of pipeline.publishers()) {
-      const { merge } = definition;
-      if (merge !== undefined) rules.set(id, { merge: (intervalMs, parts) => merge(config, intervalMs, parts) });
+      if (definition.merge === undefined) continue;
+      // Through the definition each time: a bare reference would lose it.
+      rules.set(id, { merge: (intervalMs, parts) => (definition as Required<Definition>).merge(config, intervalMs, parts) });
     }
     await pipeline.stop();
     return rules;

@@ -151,6 +151,7 @@ function addLooking(program: Command, streams: Streams, done: (run: Promise<numb
     .command('lookup')
     .description('show where addresses are')
     .argument('<address...>', 'IPv4 or IPv6 addresses')
+    .addOption(new Option('--language <language>', 'language of the names').choices(['zh', 'en']).default('zh'))
     .option('--database <file>', 'qqwry.dat, .mmdb or ip2region.db in place of the default chain')
     .option('--data <dir>', 'data directory')
     .addOption(json())

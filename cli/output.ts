@@ -11,14 +11,14 @@ export interface Streams {
 export const standardStreams: Streams = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
-  isTerminal: process.stdout.isTTY === true,
+  isTerminal: Boolean(process.stdout.isTTY),
 };
 
 type Style = Parameters<typeof styleText>[0];
 
 /** Coloured when the stream is a terminal; NO_COLOR and FORCE_COLOR are honoured by `styleText` itself. */
 export function paint(style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string {
-  return stream.isTTY === true || process.env['FORCE_COLOR'] ? styleText(style, text, { stream }) : text;
+  return stream.isTTY || process.env['FORCE_COLOR'] ? styleText(style, text, { stream }) : text;
 }
 
 /** Control characters, escapes and direction overrides shown as `\u{..}`; line feeds and tabs stay. */

@@ -251,6 +251,7 @@ type Declared<K extends Kind, C extends z.ZodType, M extends MetricSpecs> = Omit
 const define =
   <K extends Kind>(kind: K) =>
   // The empty object is the right default for a component without metrics of its own.
+  // oxlint-disable-next-line typescript/no-generated-empty-object-type
   <C extends z.ZodType, const M extends MetricSpecs = Record<never, MetricSpec>>(
     declared: Declared<K, C, M>,
   ): Definition<K, C, M> =>

@@ -64,7 +64,7 @@ function show(outcomes: readonly TargetOutcome[], { json }: SyncOptions, { out, 
 
 /** Asks on a terminal; elsewhere the answer has to come with the command. */
 async function isAgreed(steps: readonly Step[], { out }: Streams): Promise<boolean> {
-  if (process.stdin.isTTY !== true)
+  if (!process.stdin.isTTY)
     throw new MillraceError(
       'MR_USAGE',
       'nobody can be asked here: show the changes with `millrace plan`, then call `millrace apply --yes`',
