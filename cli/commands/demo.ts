@@ -27,6 +27,8 @@ const SCREEN_MS = 1000;
 const PLAIN_MS = 2000;
 /** The rate of the visitors swings through a day in so many minutes. */
 const DAY_MINUTES = 10;
+/** A busy hour of that day to begin with. */
+const START_HOUR = 10;
 
 /** The core service, its visitors, and the whole pipeline on the embedded default. */
 export async function demo(options: DemoOptions, streams: Streams): Promise<number> {
@@ -99,7 +101,7 @@ async function start(
       faults: true,
     });
     const url = `http://127.0.0.1:${service.port}`;
-    const visitors = startVisitors({ url, rate, seed, dayMinutes: DAY_MINUTES });
+    const visitors = startVisitors({ url, rate, seed, dayMinutes: DAY_MINUTES, startHour: START_HOUR });
     const { control } = await daemon.status();
     const places = {
       service: url,
