@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { defineParser } from '../../engine/component.ts';
 import { encodeKey, type EntryWriter } from '../../engine/events/entry-writer.ts';
 import { rubyInteger } from '../../engine/ruby-values.ts';
+import { bool } from '../../engine/units.ts';
 import { AccessTime, GROUP, makeGroups, scanAccessLine, type Group } from './access-line.ts';
 import { FAILURE, makeRules, ruleFields } from './rules.ts';
 
@@ -12,6 +13,13 @@ import { FAILURE, makeRules, ruleFields } from './rules.ts';
 export const APACHE2 =
   /(?<![^\n])(?<host>[^ ]*) [^ ]* (?<user>[^ ]*) \[(?<time>[^\]]*)\] "(?<method>[^ \t\r\n\f\v]+)(?: +(?<path>(?:[^"]|(?<=\\)")*?)(?: +[^ \t\r\n\f\v]*)?)?" (?<code>[^ ]*) (?<size>[^ ]*)(?: "(?<referer>(?:[^"]|(?<=\\)")*?)" "(?<agent>(?:[^"]|(?<=\\)")*?)")?(?![^\n])/;
 
+/**
+ * A line that was cut off inside of its last quoted field, as full disks and syslog relays leave them: Fluentd refuses
+ * it, but address, time, path and status are all there.
+ */
+const CUT =
+  /(?<![^\n])(?<host>[^ ]*) [^ ]* (?<user>[^ ]*) \[(?<time>[^\]]*)\] "(?<method>[^ \t\r\n\f\v]+)(?: +(?<path>(?:[^"]|(?<=\\)")*?)(?: +[^ \t\r\n\f\v]*)?)?" (?<code>[^ ]*) (?<size>[^ ]*) "(?:(?<referer>(?:[^"]|(?<=\\)")*?)" "(?<agent>(?:[^"]|(?<=\\)")*)|(?<referer>(?:[^"]|(?<=\\)")*))(?![^\n])/;
+
 const TIME_FORMAT = '%d/%b/%Y:%H:%M:%S %z';
 const FIELDS = ['host', 'user', 'method', 'path', 'code', 'size', 'referer', 'agent'] as const;
 const KEYS = FIELDS.map(encodeKey);
@@ -21,7 +29,12 @@ const TIME_KEY = encodeKey('time');
 export const apache2Parser = defineParser({
   name: 'apache2',
   summary: "Reads the access log of Apache in its 'common' or 'combined' format.",
-  config: z.object(ruleFields),
+  config: z.object({
+    ...ruleFields,
+    accept_cut_lines: bool()
+      .default(true)
+      .describe('Whether a line that was cut off inside of its last quoted field is taken; Fluentd refuses it'),
+  }),
   examples: [{ title: 'Access log', config: '<parse>\n  @type apache2\n</parse>' }],
   create(config) {
     const rules = makeRules({ ...config, time_type: 'string', time_format: TIME_FORMAT });
@@ -51,7 +64,7 @@ export const apache2Parser = defineParser({
 
     function parseOdd(bytes: Uint8Array, start: number, end: number, into: EntryWriter): string | undefined {
       const line = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end);
-      const found = APACHE2.exec(line)?.groups;
+      const found = (APACHE2.exec(line) ?? (config.accept_cut_lines ? CUT.exec(line) : null))?.groups;
       if (found === undefined) return FAILURE.pattern;
       const time = rules.time(found['time']);
       if (time === undefined) return FAILURE.time;

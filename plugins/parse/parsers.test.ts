@@ -158,6 +158,24 @@ table('apache2', apache2Parser, [
     { host: 'h', user: null, method: '-', path: null, code: 408, size: 12, referer: null, agent: null },
     1_677_795_200,
   ],
+  [
+    {},
+    'h - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1 "-" "Mozilla/5.0 (comp',
+    { host: 'h', user: null, method: 'GET', path: '/', code: 200, size: 1, referer: null, agent: 'Mozilla/5.0 (comp' },
+    NOW,
+  ],
+  [
+    {},
+    'h - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1 "http://exam',
+    { host: 'h', user: null, method: 'GET', path: '/', code: 200, size: 1, referer: 'http://exam', agent: null },
+    NOW,
+  ],
+  [
+    { accept_cut_lines: false },
+    'h - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1 "-" "Mozilla/5.0 (comp',
+    'pattern not matched',
+  ],
+  [{}, 'h - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1 "-" "x" more', 'pattern not matched'],
   [{}, 'h - - [soon] "GET / HTTP/1.1" 200 1', 'invalid time'],
   [{}, 'hello', 'pattern not matched'],
 ]);
