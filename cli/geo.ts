@@ -81,7 +81,7 @@ export function renderLookups(lookups: readonly Lookup[]): string {
       address,
       shown(geo['country_iso_code'], geo['country_name']),
       shown(geo['region_iso_code'], geo['region_name']),
-      String(geo['city_name'] ?? ''),
+      shown(geo['city_name']),
       location ? `${location.lat.toFixed(2)} ${location.lon.toFixed(2)}` : '',
       shown(as?.number === undefined ? undefined : `AS${as.number}`, as?.name),
       database ?? '',
@@ -95,8 +95,8 @@ export function renderLookups(lookups: readonly Lookup[]): string {
   return notes.length === 0 ? text : `${text}\n${notes.join('\n')}\n`;
 }
 
-function shown(code: unknown, name: unknown): string {
-  return [code, name].filter((part) => part !== undefined).join(' ');
+function shown(...parts: readonly unknown[]): string {
+  return parts.filter((part) => typeof part === 'string').join(' ');
 }
 
 export interface Check {

@@ -18,7 +18,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import type { Log } from '../../../engine/component.ts';
+import type { Clock, Log } from '../../../engine/component.ts';
 import { MillraceError, messageOf } from '../../../engine/errors.ts';
 import { CompactDatabase, encodeCompact } from './compact.ts';
 import { joinV4, joinV6, ORIGINS, PlaceTable } from './default-join.ts';
@@ -48,6 +48,7 @@ export interface Sources {
 export interface DefaultOptions {
   /** Where the compacted file is kept, in its folder `geo`; undefined: made in memory, each time. */
   readonly dataDir: string | undefined;
+  readonly clock: Pick<Clock, 'now'>;
   readonly log?: Pick<Log, 'info' | 'warn'> | undefined;
   /** For tests: other folders than those of the installed packages. */
   readonly sources?: Sources;
@@ -59,7 +60,7 @@ export interface DefaultOptions {
  *
  * @throws MillraceError MR_GEO_DATABASE when neither package is there, or their data are damaged
  */
-export function openDefault({ dataDir, log, sources = installedSources() }: DefaultOptions): CompactDatabase {
+export function openDefault({ dataDir, clock, log, sources = installedSources() }: DefaultOptions): CompactDatabase {
   const fingerprint = fingerprintOf(sources);
   if (fingerprint === undefined) {
     throw new MillraceError(
@@ -71,14 +72,11 @@ export function openDefault({ dataDir, log, sources = installedSources() }: Defa
     dataDir === undefined ? undefined : join(dataDir, FOLDER, `default-${crc32(fingerprint).toString(16).padStart(8, '0')}.bin`);
   const kept = path === undefined ? undefined : openKept(path, fingerprint, log);
   if (kept) return kept;
-  const startMs = performance.now();
+  const startMs = clock.now();
   const bytes = compactSources(sources, fingerprint);
   const database = new CompactDatabase(bytes, path ?? describe(sources));
-  if (path !== undefined) keep(path, bytes, log);
-  log?.info(
-    { ms: Math.round(performance.now() - startMs), bytes: bytes.length, path: database.path },
-    'compacted the IP data of the packages',
-  );
+  if (path !== undefined) keep(path, bytes, clock.now(), log);
+  log?.info({ ms: clock.now() - startMs, bytes: bytes.length, path: database.path }, 'compacted the IP data of the packages');
   return database;
 }
 
@@ -171,7 +169,7 @@ function openKept(path: string, fingerprint: string, log: DefaultOptions['log'])
 }
 
 /** Without a place on the disk the data work from memory all the same, so a failure is only a warning. */
-function keep(path: string, bytes: Buffer, log: DefaultOptions['log']): void {
+function keep(path: string, bytes: Buffer, nowMs: number, log: DefaultOptions['log']): void {
   const folder = dirname(path);
   const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
   try {
@@ -184,7 +182,7 @@ function keep(path: string, bytes: Buffer, log: DefaultOptions['log']): void {
       closeSync(file);
     }
     renameSync(temporary, path);
-    removeOthers(folder, path);
+    removeOthers(folder, path, nowMs);
   } catch (error) {
     rmSync(temporary, { force: true });
     log?.warn(
@@ -194,13 +192,12 @@ function keep(path: string, bytes: Buffer, log: DefaultOptions['log']): void {
   }
 }
 
-function removeOthers(folder: string, path: string): void {
+function removeOthers(folder: string, path: string, nowMs: number): void {
   for (const name of readdirSync(folder)) {
     const other = join(folder, name);
     if (other === path || !/^default-[0-9a-f]{8}\.bin(?:\..*\.tmp)?$/.test(name)) continue;
     // The temporary file of another process that is making the same data right now stays.
-    if (name.endsWith('.tmp') && Date.now() - (statSync(other, { throwIfNoEntry: false })?.mtimeMs ?? 0) < LEFT_BEHIND_MS)
-      continue;
+    if (name.endsWith('.tmp') && nowMs - (statSync(other, { throwIfNoEntry: false })?.mtimeMs ?? 0) < LEFT_BEHIND_MS) continue;
     rmSync(other, { force: true });
   }
 }

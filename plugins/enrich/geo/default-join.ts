@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { china } from './china.ts';
 import type { CompactPlace } from './compact.ts';
-import { GeoipLitePlaces, V4_ROW_BYTES, V6_ROW_BYTES, walkRows } from './geoip-lite-data.ts';
+import { type GeoipLitePlaces, V4_ROW_BYTES, V6_ROW_BYTES, walkRows } from './geoip-lite-data.ts';
 import type { Ip2regionDb } from './ip2region-db.ts';
 import { nameIn } from './place.ts';
 import type { Place } from './place.ts';

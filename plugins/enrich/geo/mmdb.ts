@@ -6,7 +6,7 @@
  */
 import { Reader } from 'mmdb-lib';
 import { MillraceError } from '../../../engine/errors.ts';
-import { Address, formatIpv4 } from './address.ts';
+import { formatIpv4, type Address } from './address.ts';
 import { placeInChina, makePlace } from './place.ts';
 import type { Names, Place } from './place.ts';
 import type { GeoDatabase } from './database.ts';
@@ -52,7 +52,7 @@ export class MmdbDatabase implements GeoDatabase {
     this.records = nodeCount;
     this.#nodeBytes = nodeByteSize;
     this.hasIpv6 = ipVersion === 6;
-    this.databaseType = String(databaseType);
+    this.databaseType = databaseType;
     const builtMs = buildEpoch.getTime();
     this.version = `${this.databaseType} ${Number.isNaN(builtMs) ? '' : buildEpoch.toISOString().slice(0, 10)}`.trim();
     this.credits = creditsOf(this.databaseType);
