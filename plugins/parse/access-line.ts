@@ -173,41 +173,64 @@ const MONTHS = new Map(
 );
 const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const LENGTH = 26;
-/** Where the digits of `28/Feb/2013:12:00:00 +0900` stand. */
-const DIGITS = [0, 1, 7, 8, 9, 10, 12, 13, 15, 16, 18, 19, 22, 23, 24, 25];
+const DATE_LENGTH = 11;
+const ZONE_AT = 20;
 
-/** Reads `28/Feb/2013:12:00:00 +0900` from bytes. Lines of one second follow each other: the last answer is kept. */
+/**
+ * Reads `28/Feb/2013:12:00:00 +0900` from bytes. Lines of one day and zone follow each other: midnight of the last one is
+ * kept, and only the clock is read anew.
+ */
 export class AccessTime {
   readonly #last = new Uint8Array(LENGTH);
-  #seconds = Number.NaN;
+  /** Midnight of the last date in its zone, seconds since the epoch; NaN before the first. */
+  #midnight = Number.NaN;
 
   /** @returns seconds since the epoch, NaN when the bytes are not exactly of that form */
   read(b: Uint8Array, from: number, to: number): number {
-    if (to - from !== LENGTH) return Number.NaN;
+    if (to - from !== LENGTH || b[from + 11] !== COLON || b[from + 14] !== COLON || b[from + 17] !== COLON) return Number.NaN;
+    const clock = readClock(b, from + 12);
+    if (clock < 0) return Number.NaN;
     const last = this.#last;
-    // Backwards: the seconds differ first.
-    let n = LENGTH - 1;
-    while (n >= 0 && last[n] === b[from + n]) n--;
-    if (n < 0) return this.#seconds;
-    for (n = 0; n < LENGTH; n++) last[n] = b[from + n] as number;
-    this.#seconds = readTime(last);
-    return this.#seconds;
+    let n = 0;
+    while (n < DATE_LENGTH && last[n] === b[from + n]) n++;
+    if (n === DATE_LENGTH) for (n = ZONE_AT; n < LENGTH && last[n] === b[from + n];) n++;
+    if (n < LENGTH) {
+      for (n = 0; n < LENGTH; n++) last[n] = b[from + n] as number;
+      this.#midnight = readMidnight(last);
+    }
+    return this.#midnight + clock;
   }
 }
 
-function readTime(b: Uint8Array): number {
-  for (const at of DIGITS) if ((b[at] as number) < 0x30 || (b[at] as number) > 0x39) return Number.NaN;
-  if (b[2] !== 0x2f || b[6] !== 0x2f || b[11] !== 0x3a || b[14] !== 0x3a || b[17] !== 0x3a || b[20] !== SPACE) return Number.NaN;
-  if (b[21] !== 0x2b && b[21] !== 0x2d) return Number.NaN;
+const COLON = 0x3a;
+const SLASH = 0x2f;
+
+/** Two digits, or a number beyond 99 when they are none. */
+function two(b: Uint8Array, at: number): number {
+  const tens = (b[at] as number) - 48;
+  const ones = (b[at + 1] as number) - 48;
+  return tens >= 0 && tens < 10 && ones >= 0 && ones < 10 ? tens * 10 + ones : 100;
+}
+
+/** Seconds of the day of `HH:MM:SS`; second 60 is the time parser's to decide. @returns ODD when it is none */
+function readClock(b: Uint8Array, at: number): number {
+  const hour = two(b, at);
+  const minute = two(b, at + 3);
+  const second = two(b, at + 6);
+  return hour < 24 && minute < 60 && second < 60 ? hour * 3600 + minute * 60 + second : ODD;
+}
+
+function readMidnight(b: Uint8Array): number {
+  if (b[2] !== SLASH || b[6] !== SLASH || b[ZONE_AT] !== SPACE || (b[21] !== 0x2b && b[21] !== 0x2d)) return Number.NaN;
   const month = MONTHS.get(((b[3] as number) << 16) | ((b[4] as number) << 8) | (b[5] as number));
-  const two = (at: number): number => (b[at] as number) * 10 + (b[at + 1] as number) - 528;
-  const [day, hour, minute, second] = [two(0), two(12), two(15), two(18)];
-  const year = two(7) * 100 + two(9);
-  if (month === undefined || day < 1 || day > (DAYS[month] as number) || year < 1000) return Number.NaN;
-  // What the calendar does not have (29 February, second 60) is the time parser's to decide.
-  if (hour > 23 || minute > 59 || second > 59 || (month === 1 && day === 29)) return Number.NaN;
-  const [zoneHours, zoneMinutes] = [two(22), two(24)];
-  if (zoneHours > 23 || zoneMinutes > 59) return Number.NaN;
+  const day = two(b, 0);
+  const century = two(b, 7);
+  const inCentury = two(b, 9);
+  const zoneHours = two(b, 22);
+  const zoneMinutes = two(b, 24);
+  // What the calendar does not have every year (29 February) is the time parser's to decide, too.
+  if (month === undefined || day < 1 || day > (DAYS[month] as number) || (month === 1 && day === 29)) return Number.NaN;
+  if (century < 10 || century > 99 || inCentury > 99 || zoneHours > 23 || zoneMinutes > 59) return Number.NaN;
   const zone = zoneHours * 3600 + zoneMinutes * 60;
-  return Date.UTC(year, month, day, hour, minute, second) / 1000 - (b[21] === 0x2d ? -zone : zone);
+  return Date.UTC(century * 100 + inCentury, month, day) / 1000 - (b[21] === 0x2d ? -zone : zone);
 }
