@@ -70,11 +70,22 @@ function sortBytes(paths: readonly string[]): string[] {
 }
 
 function globRegExp(pattern: string): RegExp {
-  const source = pattern.replaceAll(/\*\*\/|\*|\?|\[[^\]]*\]|[^*?[]/g, (part) => {
+  const source = pattern.replaceAll(/\*\*\/|\*|\?|\[[^\]]+\]|[^*?]/g, (part) => {
     if (part === '**/') return '(?:.*/)?';
     if (part === '*') return '[^/]*';
     if (part === '?') return '[^/]';
-    return part.length > 1 ? part.replace(/^\[!/, '[^') : part.replace(/[\\^$.|+(){}]/g, '\\$&');
+    return part.length > 1 && part.startsWith('[') ? classRegExp(part) : part.replace(/[\\^$.|+(){}[\]]/g, '\\$&');
   });
   return new RegExp(`^${source}$`);
+}
+
+/** `[a-z]` and `[!a]`; a range that runs backwards matches nothing, as in a shell. */
+function classRegExp(part: string): string {
+  const source = `[${part.slice(1, -1).replace(/^[!^]/, '^').replaceAll(/[\\[]/g, '\\$&')}]`;
+  try {
+    return new RegExp(source).source;
+  } catch {
+    // Not a class at all: no file name is matched by it.
+    return '(?!)';
+  }
 }
