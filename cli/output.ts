@@ -11,7 +11,8 @@ export interface Streams {
 export const standardStreams: Streams = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
-  isTerminal: Boolean(process.stdout.isTTY),
+  // The types promise a boolean; without a terminal it is undefined.
+  isTerminal: process.stdout.isTTY ?? false,
 };
 
 type Style = Parameters<typeof styleText>[0];
