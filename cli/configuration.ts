@@ -1,4 +1,5 @@
 /** A configuration as every command sees it: read, checked as a whole, with rules and targets. */
+import { accessSync, constants } from 'node:fs';
 import { placesOf, readRules } from '../alerts/alerts.ts';
 import type { Rule } from '../alerts/rule.ts';
 import { checkConfig, readSystem } from '../engine/config/check.ts';
@@ -8,7 +9,7 @@ import { formatProblems, hasErrors } from '../engine/config/problems.ts';
 import type { SystemConfig } from '../engine/config/system.ts';
 import type { Placed } from '../engine/config/yaml.ts';
 import { bufferConfig } from '../engine/delivery/buffer-config.ts';
-import { MillraceError } from '../engine/errors.ts';
+import { MillraceError, messageOf } from '../engine/errors.ts';
 import { REGISTRY } from './components.ts';
 import { targetsSchema, type Targets } from './targets.ts';
 
@@ -29,8 +30,13 @@ export interface Configuration {
   readonly problems: readonly Problem[];
 }
 
-/** Never throws for what stands in the files. */
+/**
+ * Never throws for what stands in the files.
+ *
+ * @throws MillraceError MR_NO_INPUT when the file itself cannot be read
+ */
 export async function readConfiguration(source: ConfigSource): Promise<Configuration> {
+  if (source.text === undefined) requireReadable(source.path);
   const options = source.type === undefined ? {} : { type: source.type };
   const loaded = source.text === undefined ? loadConfig(source.path, options) : loadConfigText(source.path, source.text, options);
   const problems: Problem[] = [...loaded.problems];
@@ -41,6 +47,15 @@ export async function readConfiguration(source: ConfigSource): Promise<Configura
   problems.push(...ruleProblems);
   const targets = readTargets(loaded.extras.get('targets'), problems);
   return { source, loaded, system, rules, targets, problems: unique(problems) };
+}
+
+function requireReadable(path: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : messageOf(cause);
+    throw new MillraceError('MR_NO_INPUT', `cannot read the configuration ${path}: ${why}`, { cause });
+  }
 }
 
 /** @throws MillraceError MR_CONFIG with every problem, when one of them is an error */
