@@ -79,14 +79,18 @@ function sourceOf(options: RunOptions): ConfigSource {
   return { path: resolve('command-line.conf'), text: renderOneLiner(words), type: 'v1' };
 }
 
-/** The first signal ends the run in order; a second one at once. */
+/** A signal to the whole group comes to us twice, once through the launcher: that is one wish, not two. */
+const SAME_WISH_MS = 1000;
+
+/** The first signal ends the run in order; a later one at once. */
 export function onSignals(first: (signal: NodeJS.Signals) => void): void {
-  let times = 0;
+  let firstMs: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      times++;
-      if (times === 1) first(signal);
-      else process.kill(process.pid, 'SIGKILL');
+      if (firstMs === undefined) {
+        firstMs = Date.now();
+        first(signal);
+      } else if (Date.now() - firstMs > SAME_WISH_MS) process.kill(process.pid, 'SIGKILL');
     });
   }
 }

@@ -160,6 +160,8 @@ export class Supervisor {
    * @returns the closing books
    */
   async shutDown(deadlineMs: number, between: () => void): Promise<ComponentStatus[]> {
+    // It never ran, or has been ended before.
+    if (this.#stopping) return this.#seats.flatMap((seat) => [...seat.last]);
     const quiesced = this.#all('quiesced');
     for (const seat of this.#seats) this.#send(seat, { type: 'quiesce' });
     await withDeadline(quiesced, deadlineMs);
