@@ -26,6 +26,10 @@ export interface OutputRunnerOptions {
   readonly bury: (letters: readonly DeadLetter[]) => void;
 }
 
+/** Time that an output gets to come to an end once it was told to; what it delivers later is not booked any more. */
+const STOP_MS = 1000;
+const STOPPED = 'stopped before delivery';
+
 /**
  * Gathers batches into chunks, hands them to the output, and acts on its verdict: what is delivered is done, what is
  * refused is buried with its reason, the rest is tried again after a wait that grows. Chunks keep their order as long
@@ -37,10 +41,11 @@ export class OutputRunner {
   readonly #immediate: boolean;
   readonly #open = new Map<string, OpenChunk>();
   #queue: OpenChunk[] = [];
-  #writing = 0;
+  readonly #writing = new Set<Promise<void>>();
   #waitingBytes = 0;
   #retryReason: string | undefined;
   #stopping = false;
+  #isClosed = false;
   #timer: Disposable | undefined;
   #wake: Disposable | undefined;
   #idle: (() => void)[] = [];
@@ -83,7 +88,9 @@ export class OutputRunner {
     this.#waitingBytes += batch.end - batch.start;
     if (chunk.bytes >= config.chunk_limit_size || chunk.count >= config.chunk_limit_records || this.#open.size > 1000)
       this.#close(key, chunk);
-    if (this.#waitingBytes > config.total_limit_size && config.overflow_action === 'drop_oldest_chunk') this.#dropOldest();
+    if (config.overflow_action !== 'drop_oldest_chunk' || this.#waitingBytes <= config.total_limit_size) return;
+    this.#dropOldest(config.total_limit_size);
+    this.#pump();
   }
 
   /** Called when the pipeline has no more to hand over for now. */
@@ -103,33 +110,42 @@ export class OutputRunner {
     this.#pump();
   }
 
-  #dropOldest(): void {
-    const chunk = this.#queue.shift() ?? this.#open.values().next().value;
-    if (chunk === undefined) return;
-    for (const [key, open] of this.#open) if (open === chunk) this.#open.delete(key);
-    this.#settle(chunk, 0, chunk.count, 'buffer overflow');
-    this.#o.log.error({ events: chunk.count }, 'total_limit_size reached, dropped the oldest chunk');
+  /** Chunks under way stay: whether they arrive is known soon. */
+  #dropOldest(limit: number): void {
+    let events = 0;
+    while (this.#waitingBytes > limit) {
+      const chunk = this.#queue.shift() ?? this.#open.values().next().value;
+      if (chunk === undefined) break;
+      for (const [key, open] of this.#open) if (open === chunk) this.#open.delete(key);
+      events += chunk.count;
+      this.#settle(chunk, 0, chunk.count, 'buffer overflow');
+    }
+    if (events > 0) this.#o.log.error({ events }, 'total_limit_size reached, dropped the oldest chunks');
   }
 
   #pump(): void {
     const { config, clock } = this.#o;
-    while (this.#writing < config.flush_thread_count) {
+    if (this.#stopping) return;
+    // Set again below when it is still needed: the chunk that it waited for may be gone.
+    this.#wake?.[Symbol.dispose]();
+    this.#wake = undefined;
+    while (this.#writing.size < config.flush_thread_count) {
       const chunk = this.#queue[0];
       if (chunk === undefined) break;
       const waitMs = chunk.notBeforeMs - clock.now();
       if (waitMs > 0) {
-        this.#wake ??= clock.after(waitMs, () => {
-          this.#wake = undefined;
-          this.#pump();
-        });
+        this.#wake = clock.after(waitMs, () => this.#pump());
         return;
       }
       this.#queue.shift();
-      this.#writing++;
       // Every way out of #write ends in a settled or requeued chunk; it does not reject.
-      void this.#write(chunk);
+      const written = this.#write(chunk).then(() => {
+        this.#writing.delete(written);
+        this.#pump();
+      });
+      this.#writing.add(written);
     }
-    if (this.#writing === 0 && this.#queue.length === 0) for (const idle of this.#idle.splice(0)) idle();
+    if (this.#writing.size === 0 && this.#queue.length === 0) for (const idle of this.#idle.splice(0)) idle();
   }
 
   async #write(chunk: OpenChunk): Promise<void> {
@@ -140,9 +156,8 @@ export class OutputRunner {
       this.#o.account.errors++;
       verdict = { retry: 'all', reason: messageOf(error) };
     }
-    this.#writing--;
-    this.#judge(chunk, verdict);
-    this.#pump();
+    // After the end its events have been booked as lost.
+    if (!this.#isClosed) this.#judge(chunk, verdict);
   }
 
   #judge(chunk: OpenChunk, verdict: Verdict): void {
@@ -150,21 +165,16 @@ export class OutputRunner {
       this.#recovered();
       return this.#settle(chunk, chunk.count, 0, '');
     }
-    const refused = verdict.refused ?? [];
-    const retry = verdict.retry === 'all' ? undefined : (verdict.retry ?? []);
+    const { refused, retry } = sorted(verdict, chunk.count);
     if (refused.length > 0) this.#bury(chunk, refused);
-    if (retry === undefined) return this.#again(chunk, verdict);
     const delivered = chunk.count - refused.length - retry.length;
     if (retry.length === 0) {
       this.#recovered();
       return this.#settle(chunk, delivered, refused.length, 'refused');
     }
+    if (retry.length === chunk.count) return this.#again(chunk, verdict);
     const rest = new OpenChunk(chunk.openedMs);
-    for (const batch of selectEvents(
-      chunk.batches,
-      retry.toSorted((a, b) => a - b),
-    ))
-      rest.add(batch, undefined);
+    for (const batch of selectEvents(chunk.batches, retry)) rest.add(batch, undefined);
     // What is done is booked now; the tickets go on with the rest.
     rest.tickets.push(...chunk.tickets.splice(0));
     rest.attempt = chunk.attempt;
@@ -225,8 +235,9 @@ export class OutputRunner {
   /** Delivers what is there; gives up on the rest when `signal` aborts. */
   async drain(signal: AbortSignal): Promise<void> {
     this.#timer?.[Symbol.dispose]();
+    if (!this.#o.config.flush_at_shutdown) return this.#o.output.drain?.();
     for (const [key, chunk] of this.#open) this.#close(key, chunk);
-    if (this.#writing > 0 || this.#queue.length > 0) {
+    if (this.#writing.size > 0 || this.#queue.length > 0) {
       await new Promise<void>((resolve) => {
         this.#idle.push(resolve);
         if (signal.aborted) resolve();
@@ -236,19 +247,44 @@ export class OutputRunner {
     await this.#o.output.drain?.();
   }
 
+  /** Tells writes that are under way to end, and books what is not delivered by then as lost. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#timer?.[Symbol.dispose]();
     this.#wake?.[Symbol.dispose]();
     this.#abort.abort();
-    const lost = this.#o.account.pending;
-    if (lost > 0) {
-      this.#o.account.drop('stopped before delivery', lost);
-      this.#o.account.pending = 0;
-      this.#o.log.error({ events: lost, reason: this.#retryReason }, 'stopped with events that were not delivered');
-    }
+    await this.#settled();
+    this.#isClosed = true;
+    for (const idle of this.#idle.splice(0)) idle();
+    for (const chunk of [...this.#queue, ...this.#open.values()]) this.#settle(chunk, 0, chunk.count, STOPPED);
     this.#queue = [];
+    this.#open.clear();
+    const { account } = this.#o;
+    // What an output that did not come to an end still holds.
+    if (account.pending > 0) account.drop(STOPPED, account.pending);
+    account.pending = 0;
+    const lost = account.dropped[STOPPED] ?? 0;
+    if (lost > 0) this.#o.log.error({ events: lost, reason: this.#retryReason }, 'stopped with events that were not delivered');
     await this.#o.output.stop?.();
   }
+
+  /** The writes under way have ended, or their time is over. */
+  async #settled(): Promise<void> {
+    if (this.#writing.size === 0) return;
+    const late = Promise.withResolvers<void>();
+    using _deadline = this.#o.clock.after(STOP_MS, late.resolve);
+    await Promise.race([Promise.all(this.#writing), late.promise]);
+  }
+}
+
+type Partial = Exclude<Verdict, 'delivered'>;
+
+/** A verdict in order: every index once, none beyond the chunk; what is both refused and to be tried again is refused. */
+function sorted(verdict: Partial, count: number): { refused: NonNullable<Partial['refused']>; retry: readonly number[] } {
+  const isKnown = (index: number): boolean => Number.isInteger(index) && index >= 0 && index < count;
+  const refused = new Map((verdict.refused ?? []).filter(({ index }) => isKnown(index)).map((one) => [one.index, one]));
+  const wanted = verdict.retry === 'all' ? Array.from({ length: count }, (_, n) => n) : (verdict.retry ?? []);
+  const retry = [...new Set(wanted)].filter((index) => isKnown(index) && !refused.has(index)).toSorted((a, b) => a - b);
+  return { refused: [...refused.values()], retry };
 }

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { bufferConfig } from './buffer-config.ts';
+import { isGivenUp, retryDelayMs } from './retry.ts';
+
+const configOf = (input: Record<string, unknown>) => bufferConfig.parse({ retry_randomize: false, ...input });
+
+describe('the wait before the next try', () => {
+  for (const [input, want] of [
+    [{}, [1, 2, 4, 8, 16, 32, 60, 60]],
+    [{ retry_wait: '500ms', retry_max_interval: '3s' }, [0.5, 1, 2, 3, 3]],
+    [{ retry_exponential_backoff_base: 3 }, [1, 3, 9, 27, 60]],
+    [{ retry_exponential_backoff_base: 1 }, [1, 1, 1]],
+    [{ retry_type: 'periodic', retry_wait: 90 }, [90, 90, 90]],
+    [{ retry_wait: 0 }, [0, 0]],
+  ] as const)
+    test(JSON.stringify(input), () =>
+      assert.deepEqual(
+        want.map((_, n) => retryDelayMs(configOf(input), n + 1, 0.5) / 1000),
+        want,
+      ),
+    );
+
+  test('varies by an eighth to either side', () => {
+    const config = configOf({ retry_randomize: true, retry_wait: 8 });
+    assert.deepEqual(
+      [0, 0.5, 1].map((random) => retryDelayMs(config, 1, random)),
+      [7000, 8000, 9000],
+    );
+  });
+
+  test('does not overflow', () => assert.equal(retryDelayMs(configOf({}), 1e9, 0), 60_000));
+});
+
+describe('when a chunk is given up', () => {
+  for (const [input, failures, elapsed, want] of [
+    [{}, 1, 0, false],
+    [{}, 1000, 259_199_999, false],
+    [{}, 2, 259_200_000, true],
+    [{ retry_timeout: '10s' }, 3, 10_000, true],
+    [{ retry_max_times: 0 }, 1, 0, true],
+    [{ retry_max_times: 2 }, 2, 0, false],
+    [{ retry_max_times: 2 }, 3, 0, true],
+    [{ retry_forever: true, retry_max_times: 2, retry_timeout: 1 }, 99, 1e12, false],
+  ] as const)
+    test(`${JSON.stringify(input)} after ${failures} failures and ${elapsed} ms`, () =>
+      assert.equal(isGivenUp(configOf(input), failures, 5_000, 5_000 + elapsed), want));
+});
