@@ -23,7 +23,7 @@ import { MillraceError, messageOf } from '../../../engine/errors.ts';
 import { CompactDatabase, encodeCompact } from './compact.ts';
 import { joinV4, joinV6, ORIGINS, PlaceTable } from './default-join.ts';
 import type { World } from './default-join.ts';
-import { GeoipLitePlaces } from './geoip-lite-data.ts';
+import { GeoipLitePlaces, V4_ROW_BYTES } from './geoip-lite-data.ts';
 import { Ip2regionDb } from './ip2region-db.ts';
 import { ZxIpv6 } from './zx-ipv6.ts';
 
@@ -90,7 +90,10 @@ export function installedSources(): Sources {
 /** @throws MillraceError MR_GEO_DATABASE */
 export function compactSources(sources: Sources, fingerprint: string): Buffer {
   const { ip2region, geoipLite } = sources;
-  const world: World | undefined = geoipLite === undefined ? undefined : { directory: geoipLite, places: placesOf(geoipLite) };
+  const world: World | undefined =
+    geoipLite === undefined
+      ? undefined
+      : { directory: geoipLite, places: placesOf(geoipLite), rows: sizeOf(join(geoipLite, 'geoip-city.dat')) / V4_ROW_BYTES };
   const table = new PlaceTable(world?.places);
   const db = ip2region === undefined ? undefined : join(ip2region, 'ip2region.db');
   const v4 = joinV4(table, db === undefined ? undefined : new Ip2regionDb(read(db), db), world);
@@ -184,7 +187,7 @@ function keep(path: string, bytes: Buffer, nowMs: number, log: DefaultOptions['l
     renameSync(temporary, path);
     removeOthers(folder, path, nowMs);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (sizeOf(temporary) > 0) rmSync(temporary, { force: true });
     log?.warn(
       { path, error: messageOf(error) },
       'the compacted IP data cannot be kept, they will be made anew at the next start',
@@ -202,8 +205,14 @@ function removeOthers(folder: string, path: string, nowMs: number): void {
   }
 }
 
+/** 0 also for what is not there, or lies below a file instead of a directory. */
 function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  } catch {
+    // Whoever wants to read the file will hear why it cannot be.
+    return 0;
+  }
 }
 
 function read(path: string): Buffer {

@@ -25,6 +25,8 @@ export interface World {
   /** `data/` of geoip-lite. */
   readonly directory: string;
   readonly places: GeoipLitePlaces;
+  /** Rows of its IPv4 file. */
+  readonly rows: number;
 }
 
 type Mutable = { -readonly [K in keyof CompactPlace]: CompactPlace[K] };
@@ -134,7 +136,7 @@ export class PlaceTable {
 
 /** Joins the IPv4 ranges; either side may be missing. */
 export function joinV4(table: PlaceTable, china4: Ip2regionDb | undefined, world: World | undefined): RangeIndex {
-  const builder = new RangeIndexBuilder(world ? 3_000_000 : 800_000);
+  const builder = new RangeIndexBuilder(world ? world.rows : (china4?.records ?? 0));
   const ranges = china4?.ranges();
   const starts = ranges ? startsOf(ranges.index) : new Uint32Array(1);
   const choose = chooser(table, ranges);
@@ -227,11 +229,12 @@ export function joinV6(table: PlaceTable, china6: ZxIpv6 | undefined, world: Wor
     values.push(value);
   };
   const own = chineseV6(table, china6);
-  let at = 0;
+  // The entry of `own` that holds the current address; -1 before the first one.
+  let at = -1;
   // What ip2region's side says from `from` on, with `theirs` where it says nothing.
   const span = (from: bigint, to: bigint, theirs: number): void => {
     while (at + 1 < own.length && own[at + 1]!.start <= from) at++;
-    push(from, at < own.length && own[at]!.start <= from && own[at]!.value !== NO_ENTRY ? own[at]!.value : theirs);
+    push(from, at >= 0 && own[at]!.value !== NO_ENTRY ? own[at]!.value : theirs);
     while (at + 1 < own.length && own[at + 1]!.start <= to) {
       at++;
       push(own[at]!.start, own[at]!.value === NO_ENTRY ? theirs : own[at]!.value);

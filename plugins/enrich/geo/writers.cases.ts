@@ -216,6 +216,105 @@ export function geoipLiteOf(
   return { 'geoip-city.dat': rows4, 'geoip-city6.dat': rows6, 'geoip-city-names.dat': names };
 }
 
+type Mmdb = string | number | boolean | readonly Mmdb[] | { readonly [key: string]: Mmdb };
+
+/**
+ * A MaxMind database with an IPv6 tree, in which IPv4 lies below 96 zero bits.
+ *
+ * @param networks  bits of the prefix as a text of 0 and 1, its record
+ * @param data  instead of the encoded records, for hostile files; every network then points at its start
+ */
+export function mmdbOf(
+  networks: readonly (readonly [bits: string, record: Mmdb])[],
+  {
+    recordSize = 28,
+    data,
+    type = 'Test-City',
+  }: { readonly recordSize?: 24 | 28 | 32; readonly data?: Buffer; readonly type?: string } = {},
+): Buffer {
+  const nodes: [number | string, number | string][] = [['', '']];
+  const records: Buffer[] = [];
+  const ends: number[] = [];
+  let size = 0;
+  for (const [number, [bits, record]] of networks.entries()) {
+    const bytes = encodeMmdb(record);
+    ends[number] = data ? 0 : size;
+    size += bytes.length;
+    records.push(bytes);
+    let node = 0;
+    for (const [depth, bit] of bits.split('').entries()) {
+      const side = bit === '1' ? 1 : 0;
+      if (depth === bits.length - 1) nodes[node]![side] = `data ${number}`;
+      else {
+        if (typeof nodes[node]![side] !== 'number') nodes[node]![side] = nodes.push(['', '']) - 1;
+        node = nodes[node]![side] as number;
+      }
+    }
+  }
+  const value = (child: number | string): number => {
+    if (typeof child === 'number') return child;
+    return child === '' ? nodes.length : nodes.length + 16 + ends[Number(child.slice(5))]!;
+  };
+  const tree = Buffer.concat(nodes.map(([left, right]) => mmdbNode(value(left), value(right), recordSize)));
+  const metadata = encodeMmdb({
+    node_count: nodes.length,
+    record_size: recordSize,
+    ip_version: 6,
+    database_type: type,
+    languages: ['en'],
+    binary_format_major_version: 2,
+    binary_format_minor_version: 0,
+    build_epoch: 1_700_000_000,
+    description: { en: 'made by a test' },
+  });
+  return Buffer.concat([
+    tree,
+    Buffer.alloc(16),
+    data ?? Buffer.concat(records),
+    Buffer.from('abcdef4d61784d696e642e636f6d', 'hex'),
+    metadata,
+  ]);
+}
+
+/** The bits of an IPv4 prefix in an IPv6 tree. */
+export function v4Bits(cidr: string): string {
+  const [address = '', length] = cidr.split('/');
+  return '0'.repeat(96) + parseIpv4(address).toString(2).padStart(32, '0').slice(0, Number(length));
+}
+
+function mmdbNode(left: number, right: number, recordSize: 24 | 28 | 32): Buffer {
+  const node = Buffer.alloc(recordSize / 4);
+  if (recordSize === 28) {
+    node.writeUIntBE(left & 0xffffff, 0, 3);
+    node[3] = ((left >>> 24) << 4) | (right >>> 24);
+    node.writeUIntBE(right & 0xffffff, 4, 3);
+  } else {
+    node.writeUIntBE(left, 0, recordSize / 8);
+    node.writeUIntBE(right, recordSize / 8, recordSize / 8);
+  }
+  return node;
+}
+
+export function encodeMmdb(value: Mmdb): Buffer {
+  if (typeof value === 'string') return Buffer.concat([mmdbHead(2, Buffer.byteLength(value)), Buffer.from(value)]);
+  if (typeof value === 'boolean') return mmdbHead(14, Number(value));
+  if (typeof value === 'number') {
+    const bytes = Buffer.alloc(Number.isInteger(value) && value >= 0 ? 4 : 8);
+    if (bytes.length === 4) bytes.writeUInt32BE(value);
+    else bytes.writeDoubleBE(value);
+    return Buffer.concat([mmdbHead(bytes.length === 4 ? 6 : 3, bytes.length), bytes]);
+  }
+  if (Array.isArray(value)) return Buffer.concat([mmdbHead(11, value.length), ...value.map((item) => encodeMmdb(item as Mmdb))]);
+  const pairs = Object.entries(value as { readonly [key: string]: Mmdb });
+  return Buffer.concat([mmdbHead(7, pairs.length), ...pairs.flatMap(([key, item]) => [encodeMmdb(key), encodeMmdb(item)])]);
+}
+
+function mmdbHead(type: number, size: number): Buffer {
+  const short = size < 29 ? size : 29;
+  const head = type > 7 ? [short, type - 7] : [(type << 5) | short];
+  return Buffer.from(size < 29 ? head : [...head, size - 29]);
+}
+
 function writePlace(into: Buffer, at: number, place: number, lat: number, lon: number): void {
   into.writeUInt32BE(place >>> 0, at);
   into.writeInt32BE(Math.round(lat * 10_000), at + 4);
