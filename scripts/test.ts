@@ -89,8 +89,11 @@ async function runGroup(group: readonly string[], isolation: 'none' | 'process')
   });
   return await new Promise((done, refuse) => {
     let sums = ZERO;
+    let suitesSkipped = 0;
     stream.on('test:pass', (event) => {
-      if (event.skip !== undefined && event.skip !== false) console.log(`skipped: ${nameOf(event)}${reason(event.skip)}`);
+      if (event.skip === undefined || event.skip === false) return;
+      console.log(`skipped: ${nameOf(event)}${reason(event.skip)}`);
+      if (event.details.type === 'suite') suitesSkipped++;
     });
     stream.on('test:fail', (event) => {
       // A suite fails because a test in it fails; that one has been printed.
@@ -107,7 +110,8 @@ async function runGroup(group: readonly string[], isolation: 'none' | 'process')
         skipped: counts.skipped + counts.todo,
       };
     });
-    stream.once('end', () => done(sums));
+    // node:test counts tests only; a suite that is skipped as a whole is one of ours.
+    stream.once('end', () => done(add(sums, { tests: suitesSkipped, pass: 0, fail: 0, skipped: suitesSkipped })));
     stream.once('error', refuse);
     stream.resume();
   });
