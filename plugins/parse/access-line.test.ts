@@ -82,7 +82,8 @@ describe('the scanner accepts only what the expression accepts, with the same gr
         }),
         { numRuns: 3000 },
       );
-      assert.ok(accepted > 500, `only ${accepted} lines were plain`);
+      // About 550 of 3000: the property must not hold for want of lines.
+      assert.ok(accepted > 300, `only ${accepted} lines were plain`);
     });
   }
 
