@@ -194,6 +194,18 @@ describe('verdicts', () => {
       assert.deepEqual([bench.account.out, bench.account.pending, bench.released], [want.out, 0, 2]);
     });
 
+  test('a frame is held until the last of its events is done', async () => {
+    const bench = new Bench(says({ retry: [1] }, { retry: 'all' }));
+    bench.take(2);
+    bench.take(2);
+    await bench.flush();
+    assert.deepEqual([bench.books.out, bench.released], [3, 0]);
+    await bench.pass(1000);
+    assert.equal(bench.released, 0);
+    await bench.pass(2000);
+    assert.deepEqual([bench.books.out, bench.released], [4, 2]);
+  });
+
   test('a throw is all again, and counted', async () => {
     const bench = new Bench(says(new Error('no route')));
     bench.take(1);
@@ -295,6 +307,16 @@ describe('overflow', () => {
       [[0], [1]],
     );
     assert.deepEqual(bench.books, { out: 1, pending: 0, dropped: { 'buffer overflow': 1 } });
+  });
+
+  test('what is left of a chunk counts with its own size', async () => {
+    const bench = new Bench(says({ retry: [0, 1] }), { total_limit_size: size * 4, overflow_action: 'drop_oldest_chunk' });
+    bench.take(3);
+    await bench.flush();
+    bench.take(2);
+    assert.deepEqual(bench.books, { out: 1, pending: 4, dropped: {} });
+    bench.take(1);
+    assert.deepEqual(bench.books, { out: 1, pending: 3, dropped: { 'buffer overflow': 2 } });
   });
 
   for (const action of ['block', 'throw_exception'])

@@ -143,7 +143,7 @@ export class Router {
       }
     }
     if (isTaken) account.out += batch.count;
-    else account.drop('relabelled', batch.count);
+    else account.drop(chain.targets.length > 0 ? 'relabelled' : 'no output in this worker', batch.count);
   }
 
   #drop(count: number, reason: string): void {
