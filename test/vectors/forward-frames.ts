@@ -26,7 +26,7 @@ interface Case {
 }
 
 /** What millrace does otherwise, and why. */
-const DEVIATIONS: readonly { readonly why: string; applies(it: Case): boolean }[] = [
+const DEVIATIONS: readonly { readonly why: string; readonly applies: (it: Case) => boolean }[] = [
   {
     why: 'a record that is no map is no event here, whatever skip_invalid_event says: no output could take it',
     applies: (it) =>
