@@ -165,7 +165,7 @@ export class Pipeline {
     for (const { component } of filters) await component.stop?.();
     for (const { component } of consumers) await component.stop?.();
     for (const { consumer } of this.#tapStatus) await consumer.stop?.();
-    for (const { runner } of outputs) await runner.stop();
+    await Promise.all(outputs.map(({ runner }) => runner.stop()));
   }
 
   /** Sources that end by themselves (files read to the end once); undefined when one of them never does. */

@@ -30,6 +30,8 @@ interface Seat {
   readonly id: number;
   readonly thread: Worker;
   ended: boolean;
+  /** It ended although nobody asked it to; it is not waited for any more. */
+  isDead: boolean;
   last: readonly ComponentStatus[];
 }
 
@@ -62,7 +64,7 @@ export class Supervisor {
     const { entry, setup, workers } = this.#o;
     const workerData: WorkerSetup = { ...setup, worker: { id, count: workers } };
     const thread = new Worker(entry, { workerData, name: `pipeline-${id}` });
-    const seat: Seat = { id, thread, ended: false, last: [] };
+    const seat: Seat = { id, thread, ended: false, isDead: false, last: [] };
     thread.on('message', (message: FromWorker) => this.#hear(seat, message));
     thread.on('error', (error) => this.#crashed(seat, error instanceof Error ? error : new Error(String(error))));
     thread.on('exit', (code) => {
@@ -72,6 +74,8 @@ export class Supervisor {
   }
 
   #crashed(seat: Seat, error: Error): void {
+    if (seat.isDead) return;
+    seat.isDead = true;
     const failed: FromWorker = { type: 'failed', code: 'MR_INTERNAL', message: error.message };
     const waiters = [...this.#waiting.entries()].filter(([key]) => key.startsWith(`${seat.id}:`));
     for (const [key, waiter] of waiters) {
@@ -131,16 +135,26 @@ export class Supervisor {
     await Promise.all(this.#seats.map((seat) => this.#heard(`${seat.id}:${type}`)));
   }
 
+  /** Sends to every worker that lives and waits for its answer, at most until the deadline. One that dies is not waited for. */
+  async #askLiving(message: ToWorker, answer: FromWorker['type'], deadlineMs: number): Promise<void> {
+    const living = this.#seats.filter(({ isDead }) => !isDead);
+    const answers = Promise.allSettled(living.map((seat) => this.#heard(`${seat.id}:${answer}`)));
+    for (const seat of living) this.#send(seat, message);
+    await withDeadline(answers, deadlineMs);
+  }
+
   /** Books of all components of all workers; a worker that does not answer is left out. */
   async status(): Promise<ComponentStatus[]> {
     if (this.#stopping) return this.#seats.flatMap((seat) => [...seat.last]);
     const request = ++this.#requests;
-    const answers = this.#seats.map((seat) => {
+    const living = this.#seats.filter(({ isDead }) => !isDead);
+    const answers = living.map((seat) => {
       const key = `${seat.id}:status:${request}`;
       const heard = this.#heard(key);
       this.#send(seat, { type: 'status', request });
       const timer = setTimeout(() => this.#answer(key, { type: 'status', request, components: [] }), STATUS_TIMEOUT_MS);
-      return heard.finally(() => clearTimeout(timer));
+      const none: FromWorker = { type: 'status', request, components: [] };
+      return heard.catch(() => none).finally(() => clearTimeout(timer));
     });
     return (await Promise.all(answers)).flatMap((answer) => (answer.type === 'status' ? answer.components : []));
   }
@@ -162,16 +176,13 @@ export class Supervisor {
   async shutDown(deadlineMs: number, between: () => void): Promise<ComponentStatus[]> {
     // It never ran, or has been ended before.
     if (this.#stopping) return this.#seats.flatMap((seat) => [...seat.last]);
-    const quiesced = this.#all('quiesced');
-    for (const seat of this.#seats) this.#send(seat, { type: 'quiesce' });
-    await withDeadline(quiesced, deadlineMs);
+    const end = performance.now() + deadlineMs;
+    const leftMs = (): number => Math.max(0, Math.ceil(end - performance.now()));
+    await this.#askLiving({ type: 'quiesce' }, 'quiesced', leftMs());
     between();
-    const finished = this.#all('finished');
-    for (const seat of this.#seats) this.#send(seat, { type: 'finish', deadlineMs });
-    await withDeadline(finished, deadlineMs + 1000);
-    const stopped = this.#all('stopped');
-    for (const seat of this.#seats) this.#send(seat, { type: 'stop' });
-    await withDeadline(stopped, 2000);
+    const finishMs = leftMs();
+    await this.#askLiving({ type: 'finish', deadlineMs: finishMs }, 'finished', finishMs + 1000);
+    await this.#askLiving({ type: 'stop' }, 'stopped', 3000);
     this.#stopping = true;
     await Promise.all(this.#seats.map((seat) => seat.thread.terminate()));
     return this.#seats.flatMap((seat) => [...seat.last]);
@@ -184,6 +195,6 @@ async function withDeadline(done: Promise<unknown>, ms: number): Promise<void> {
   const deadline = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);
   });
-  await Promise.race([done.catch(() => undefined), deadline]);
+  await Promise.race([done, deadline]);
   clearTimeout(timer);
 }
