@@ -62,9 +62,9 @@ function openForward(fluent: { readonly host: string; readonly port: number }) {
   const client = new FluentClient('core', {
     eventMode: 'PackedForward',
     milliseconds: true,
-    socket: { ...fluent, reconnect: { backoff: 2, delay: 200, maxDelay: 5000 } },
+    socket: { ...fluent, reconnect: { backoff: 2, delay: 200, maxDelay: 500 } },
     ack: { ackTimeout: 5000 },
-    eventRetry: { attempts: 5, backoff: 2, delay: 200, maxDelay: 5000 },
+    eventRetry: { attempts: 15, backoff: 2, delay: 200, maxDelay: 500 },
     flushInterval: 100,
     sendQueueIntervalFlushLimit: { length: 500 },
     disconnect: { waitForPending: true, waitForPendingDelay: CLOSE_MS },

@@ -25,6 +25,7 @@ const STATSD_PORT = 8125;
 const SHUTDOWN_MS = 2000;
 const SCREEN_MS = 1000;
 const PLAIN_MS = 2000;
+const PLAIN_TICK_MS = 200;
 /** The rate of the visitors swings through a day in so many minutes. */
 const DAY_MINUTES = 10;
 /** A busy hour of that day to begin with. */
@@ -92,36 +93,43 @@ async function start(
       stop(EXIT.software);
     },
   });
-  await daemon.start();
-  try {
-    const service = await startService({
-      directory: join(folder, 'service'),
-      fluent: { host: '127.0.0.1', port: forward },
-      statsd: { host: '127.0.0.1', port: statsd },
-      faults: true,
-    });
-    const url = `http://127.0.0.1:${service.port}`;
-    const visitors = startVisitors({ url, rate, seed, dayMinutes: DAY_MINUTES, startHour: START_HOUR });
-    const { control } = await daemon.status();
-    const places = {
-      service: url,
-      forward: `127.0.0.1:${forward}`,
-      statsd: `127.0.0.1:${statsd}`,
-      control: control ?? '-',
-      events: join(folder, 'events.ndjson'),
-      metrics: join(folder, 'metrics.ndjson'),
-    };
-    return { daemon, service, visitors, places };
-  } catch (error) {
-    await daemon.stop(0);
-    throw error;
+  const url = (port: number): string => `http://127.0.0.1:${port}`;
+  // The IP data take seconds at the very first start; service and visitors begin meanwhile, and their log lines wait.
+  const serving = startService({
+    directory: join(folder, 'service'),
+    fluent: { host: '127.0.0.1', port: forward },
+    statsd: { host: '127.0.0.1', port: statsd },
+    faults: true,
+  }).then((service) => ({
+    service,
+    visitors: startVisitors({ url: url(service.port), rate, seed, dayMinutes: DAY_MINUTES, startHour: START_HOUR }),
+  }));
+  const [collecting, served] = await Promise.allSettled([daemon.start(), serving]);
+  if (collecting.status === 'rejected' || served.status === 'rejected') {
+    if (served.status === 'fulfilled') await stopService(served.value);
+    if (collecting.status === 'fulfilled') await daemon.stop(0);
+    throw collecting.status === 'rejected' ? collecting.reason : (served as PromiseRejectedResult).reason;
   }
+  const { control } = await daemon.status();
+  const places = {
+    service: url(served.value.service.port),
+    forward: `127.0.0.1:${forward}`,
+    statsd: `127.0.0.1:${statsd}`,
+    control: control ?? '-',
+    events: join(folder, 'events.ndjson'),
+    metrics: join(folder, 'metrics.ndjson'),
+  };
+  return { daemon, ...served.value, places };
+}
+
+async function stopService({ visitors, service }: Pick<Running, 'visitors' | 'service'>): Promise<void> {
+  await Promise.race([visitors.stop(), new Promise((resolve) => setTimeout(resolve, 1000))]);
+  await service.stop();
 }
 
 /** Visitors first, so that what they caused is still logged; then the service; then the pipeline. */
 async function end({ daemon, service, visitors }: Running, board: DemoBoard, { out }: Streams): Promise<boolean> {
-  await Promise.race([visitors.stop(), new Promise((resolve) => setTimeout(resolve, 1000))]);
-  await service.stop();
+  await stopService({ visitors, service });
   const { imbalances } = await daemon.stop(SHUTDOWN_MS);
   out(
     `\n${board.events} requests logged, ${board.located} with a place; ${imbalances.length === 0 ? 'every event is accounted for' : imbalances.join('; ')}\n`,
@@ -134,10 +142,14 @@ function showLines({ visitors, places }: Running, board: DemoBoard, { out }: Str
     `service ${places.service}, forward ${places.forward}, statsd ${places.statsd}, API ${places.control}\nevents in ${places.events}, metrics in ${places.metrics}\n`,
   );
   let shown = 0;
+  let shownMs = 0;
   const timer = setInterval(() => {
-    out(renderPlain(board, board.transitions.slice(shown), visitors.stats(), Date.now()));
+    // The first enriched events at once, then every other second.
+    if (board.located === 0 || Date.now() - shownMs < PLAIN_MS) return;
+    shownMs = Date.now();
+    out(renderPlain(board, board.transitions.slice(shown), visitors.stats(), shownMs));
     shown = board.transitions.length;
-  }, PLAIN_MS);
+  }, PLAIN_TICK_MS);
   return () => clearInterval(timer);
 }
 
