@@ -16,7 +16,6 @@ import type { Address } from './address.ts';
 export const V4_ROW_BYTES = 24;
 export const V6_ROW_BYTES = 48;
 const NAME_BYTES = 88;
-const NO_PLACE = 0xffffffff;
 /** Rows read at a time when a file is walked: 3 MiB, so that walking 79 MB takes no more memory than that. */
 const ROWS_PER_BLOCK = 65_536;
 
@@ -154,11 +153,6 @@ export function walkRows(path: string, rowBytes: number, each: (bytes: Buffer, r
   } finally {
     closeSync(file);
   }
-}
-
-/** @returns whether a row names a place */
-export function isPlace(id: number): boolean {
-  return id !== NO_PLACE;
 }
 
 function lastRow(rows: number, isBelow: (row: number) => boolean): number {
