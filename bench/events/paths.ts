@@ -5,7 +5,7 @@ import type { Filter } from '../../engine/component.ts';
 import type { Batch, Place } from '../../engine/events/batch.ts';
 import { field, fragment, type Fragment } from '../../engine/events/field.ts';
 import { readRequest } from '../../engine/events/forward.ts';
-import { EventTimeValue, MsgpackReader, decode } from '../../engine/events/msgpack.ts';
+import { MsgpackReader, decode, type EventTimeValue } from '../../engine/events/msgpack.ts';
 import { FilterRunner, type FilterNode } from '../../engine/pipeline/filter-run.ts';
 import { Account } from '../../engine/telemetry/accounts.ts';
 import { grepFilter } from '../../plugins/filter/grep.ts';

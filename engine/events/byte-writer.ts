@@ -1,12 +1,18 @@
-/** A growing byte buffer. `bytes` is replaced when it grows, so never keep it across a write. */
+/** Up to here copying words in a loop beats the call into native code (about 60 ns). */
+const LOOP_BYTES = 128;
+
+/** A growing byte buffer. `bytes` and `view` are replaced when it grows, so never keep them across a write. */
 export class ByteWriter {
   bytes: Buffer;
+  /** Over the memory of `bytes`: four bytes at a time, where that pays. */
+  view: DataView;
   length = 0;
 
   /** @param capacity  first size in bytes; grows by doubling */
   constructor(capacity = 1024) {
     // Its own memory, not a slice of Node's shared pool: what is taken from it may live long.
     this.bytes = Buffer.allocUnsafeSlow(capacity);
+    this.view = viewOf(this.bytes);
   }
 
   /** Makes room for `more` bytes after `length`. */
@@ -16,6 +22,7 @@ export class ByteWriter {
     const grown = Buffer.allocUnsafeSlow(Math.max(wanted, this.bytes.length * 2));
     this.bytes.copy(grown, 0, 0, this.length);
     this.bytes = grown;
+    this.view = viewOf(grown);
   }
 
   u8(value: number): void {
@@ -47,10 +54,20 @@ export class ByteWriter {
     if (count < 48) {
       // Below about 48 bytes a loop beats the call into native code.
       for (let at = start; at < end; at++) target[to++] = source[at] as number;
-    } else {
-      target.set(start === 0 && end === source.length ? source : source.subarray(start, end), to);
-    }
+    } else Buffer.prototype.copy.call(source as Buffer, target, to, start, end);
     this.length += count;
+  }
+
+  /** As `raw`, for a source whose view is at hand. */
+  span(source: Buffer, from: DataView, start: number, end: number): void {
+    if (end - start > LOOP_BYTES) return this.raw(source, start, end);
+    this.ensure(end - start);
+    const { view } = this;
+    let to = this.length;
+    let at = start;
+    for (const last = end - 4; at <= last; at += 4, to += 4) view.setInt32(to, from.getInt32(at, true), true);
+    for (; at < end; at++) view.setUint8(to++, from.getUint8(at));
+    this.length = to;
   }
 
   /** @returns the number of bytes written */
@@ -71,6 +88,7 @@ export class ByteWriter {
   take(): Buffer {
     const taken = this.bytes.subarray(0, this.length);
     this.bytes = Buffer.allocUnsafeSlow(Math.min(Math.max(1024, this.length), 1 << 20));
+    this.view = viewOf(this.bytes);
     this.length = 0;
     return taken;
   }
@@ -84,3 +102,5 @@ export class ByteWriter {
     this.length = 0;
   }
 }
+
+export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

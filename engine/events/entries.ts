@@ -1,6 +1,6 @@
 import type { Batch } from './batch.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { INVALID, TRUNCATED, arrayCount, headerBytes, mapCount, readNumber, skipValue } from './msgpack.ts';
+import { INVALID, MAX_DEPTH, TRUNCATED, arrayCount, headerBytes, mapCount, readNumber, skipValue } from './msgpack.ts';
 import { writeEventTime } from './msgpack-write.ts';
 
 export interface CheckedEntries {
@@ -37,6 +37,13 @@ export function checkEntries(
   let copy: ByteWriter | undefined;
   let truncated = false;
   for (let n = 0; count === undefined ? at < end : n < count; n++) {
+    const usualEnd = skipUsual(bytes, at, end);
+    if (usualEnd > 0) {
+      if (copy !== undefined) copy.raw(bytes, at, usualEnd);
+      events++;
+      at = usualEnd;
+      continue;
+    }
     const next = skipValue(bytes, at, end);
     if (next === TRUNCATED) {
       truncated = true;
@@ -58,6 +65,24 @@ export function checkEntries(
   if (events === 0) return { batch: undefined, skipped, truncated };
   if (copy === undefined) return { batch: { tag, bytes: source, start, end: at, count: events }, skipped, truncated };
   return { batch: { tag, bytes: copy.bytes, start: 0, end: copy.length, count: events }, skipped, truncated };
+}
+
+/**
+ * Steps over the entry that nearly all senders write: an array of two, an EventTime that is not 0, a map.
+ *
+ *     92 d7 00 SSSSSSSS NNNNNNNN map
+ *
+ * @returns 0 for any other entry, whatever may be wrong with it
+ */
+function skipUsual(bytes: Buffer, at: number, end: number): number {
+  const recordAt = at + 11;
+  if (recordAt >= end || bytes[at] !== 0x92 || bytes[at + 1] !== 0xd7 || bytes[at + 2] !== 0) return 0;
+  if (((bytes[at + 3] as number) | (bytes[at + 4] as number) | (bytes[at + 5] as number) | (bytes[at + 6] as number)) === 0)
+    return 0;
+  const head = bytes[recordAt] as number;
+  if ((head & 0xf0) !== 0x80 && head !== 0xde && head !== 0xdf) return 0;
+  // The array around it is one level of nesting.
+  return Math.max(0, skipValue(bytes, recordAt, end, MAX_DEPTH - 1));
 }
 
 function kindOf(bytes: Buffer, at: number, end: number): TimeKind {

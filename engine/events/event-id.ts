@@ -11,8 +11,8 @@ export const ID_LENGTH = 32;
  *     48 segment time, ms | 40 incarnation | 40 offset in the segment | 24 index in the frame | 8 split ordinal
  */
 export class IdWriter {
-  // The first 25 characters are the same for all events of a frame; 3 bits of the offset reach into the 26th.
-  readonly #head = Buffer.alloc(25);
+  /** The first 25 characters: the same for all events of a frame. 3 bits of the offset reach into the 26th. */
+  readonly head = Buffer.alloc(25);
   #low = 0;
 
   /** Starts on the events of a frame. */
@@ -21,17 +21,22 @@ export class IdWriter {
     this.#low = Number(bits & 7n);
     let rest = bits >> 3n;
     for (let n = 24; n >= 0; n--) {
-      this.#head[n] = ALPHABET[Number(rest & 31n)] as number;
+      this.head[n] = ALPHABET[Number(rest & 31n)] as number;
       rest >>= 5n;
     }
   }
 
   /** @param id  `index << 8 | ordinal` */
   write(into: ByteWriter, id: number): void {
-    into.ensure(ID_LENGTH);
-    const { bytes, length } = into;
-    bytes.set(this.#head, length);
-    let at = length + 25;
+    into.raw(this.head);
+    this.tail(into, id);
+  }
+
+  /** The 7 characters after `head`. */
+  tail(into: ByteWriter, id: number): void {
+    into.ensure(7);
+    const { bytes } = into;
+    let at = into.length;
     // 35 bits are left: 3 of the offset and 32 of the id, five at a time.
     bytes[at++] = ALPHABET[(this.#low << 2) | (id >>> 30)] as number;
     for (let shift = 25; shift >= 0; shift -= 5) bytes[at++] = ALPHABET[(id >>> shift) & 31] as number;

@@ -42,14 +42,17 @@ const u32 = (b: Uint8Array, at: number): number =>
  */
 export function skipValue(bytes: Uint8Array, at: number, end: number, depth = MAX_DEPTH): number {
   if (at >= end) return TRUNCATED;
+  const size = SIZES[bytes[at] as number] as number;
+  if (size === 0) return skipLong(bytes, at, end, depth);
+  return at + size > end ? TRUNCATED : at + size;
+}
+
+/** A value whose size does not follow from its head alone. */
+function skipLong(bytes: Uint8Array, at: number, end: number, depth: number): number {
   const head = bytes[at] as number;
   at++;
-  if (head < 0x80 || head >= 0xe0) return at;
-  if (head >= 0xa0 && head < 0xc0) return at + (head & 31) > end ? TRUNCATED : at + (head & 31);
   if (head < 0xa0) return skipChildren(bytes, at, end, head < 0x90 ? (head & 15) * 2 : head & 15, depth);
-  const width = FIXED_WIDTH[head - 0xc0] as number;
-  if (width >= 0) return at + width > end ? TRUNCATED : at + width;
-  if (width === -9) return INVALID;
+  if (head === 0xc1) return INVALID;
   const lengthBytes = LENGTH_BYTES[head - 0xc0] as number;
   if (at + lengthBytes > end) return TRUNCATED;
   const length = lengthBytes === 1 ? (bytes[at] as number) : lengthBytes === 2 ? u16(bytes, at) : u32(bytes, at);
@@ -65,16 +68,27 @@ export function skipValue(bytes: Uint8Array, at: number, end: number, depth = MA
 function skipChildren(bytes: Uint8Array, at: number, end: number, count: number, depth: number): number {
   if (depth <= 0 && count > 0) return INVALID;
   for (let left = count; left > 0; left--) {
-    at = skipValue(bytes, at, end, depth - 1);
+    if (at >= end) return TRUNCATED;
+    const size = SIZES[bytes[at] as number] as number;
+    if (size > 0) {
+      at += size;
+      continue;
+    }
+    at = skipLong(bytes, at, end, depth - 1);
     if (at < 0) return at;
   }
-  return at;
+  // A child of known size may reach beyond the end; the next one has seen it, but for the last.
+  return at > end ? TRUNCATED : at;
 }
 
-// From 0xc0 on: bytes after the head of values of fixed width; -1 = has a length, -9 = never used (0xc1).
-const FIXED_WIDTH = Int8Array.from([
-  0, -9, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -1, -1, -1, -1, -1, -1,
-]);
+// From 0xc0 on: bytes of values of fixed width.
+const FIXED_SIZES = [1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9, 3, 4, 6, 10, 18, 0, 0, 0, 0, 0, 0, 0];
+/** Bytes of the value by its head, the head included; 0: the rest has to be looked at, or the head is invalid. */
+const SIZES = Uint8Array.from({ length: 256 }, (_, head) => {
+  if (head < 0x80 || head >= 0xe0 || head === 0x80 || head === 0x90) return 1;
+  if (head >= 0xa0 && head < 0xc0) return 1 + (head & 31);
+  return head >= 0xc0 ? (FIXED_SIZES[head - 0xc0] as number) : 0;
+});
 // From 0xc0 on: bytes of the length field.
 const LENGTH_BYTES = Int8Array.from([
   0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4,

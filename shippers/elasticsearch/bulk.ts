@@ -1,11 +1,11 @@
 /** Request bodies for `_bulk` and what its answers mean. Pure: bytes in, bytes and verdicts out. */
 import { isUtf8 } from 'node:buffer';
 import type { Batch } from '../../engine/events/batch.ts';
-import { ByteWriter } from '../../engine/events/byte-writer.ts';
+import { ByteWriter, viewOf } from '../../engine/events/byte-writer.ts';
 import { IdWriter } from '../../engine/events/event-id.ts';
 import type { Field } from '../../engine/events/field.ts';
 import { headerBytes, readNumber, skipValue } from '../../engine/events/msgpack.ts';
-import { JsonWriter, writeJsonString } from '../../engine/events/ndjson.ts';
+import { JsonWriter } from '../../engine/events/ndjson.ts';
 import { EventCursor } from '../../engine/events/view.ts';
 
 export interface BulkOptions {
@@ -26,6 +26,28 @@ export interface BulkBody {
   readonly ends: Uint32Array;
 }
 
+/** Bytes of a line that are the same for many events, with a view of them for copying. */
+class Lead {
+  readonly #into = new ByteWriter(128);
+  bytes = this.#into.bytes;
+  view = this.#into.view;
+  length = 0;
+
+  /** Any number of texts, one after the other. */
+  set(...parts: readonly Buffer[]): void {
+    this.#into.reset();
+    for (const part of parts) this.#into.raw(part);
+    ({ bytes: this.bytes, view: this.view, length: this.length } = this.#into);
+  }
+
+  write(into: ByteWriter): void {
+    into.span(this.bytes, this.view, 0, this.length);
+  }
+}
+
+const ID = Buffer.from('"_id":"');
+const LINE_END = Buffer.from('}}\n');
+
 /** Writes bodies event by event, without an object or a string for each. */
 export class BulkWriter {
   readonly #o: BulkOptions;
@@ -33,20 +55,30 @@ export class BulkWriter {
   readonly #ids = new IdWriter();
   readonly #cursor = new EventCursor();
   readonly #timeKey: Buffer;
-  // The index of one second of one tag, encoded once: events that follow each other mostly share it.
+  readonly #action: Buffer;
+  // The action line up to the last characters of the id, for the events of one frame.
+  readonly #lead = new Lead();
+  // What follows: the index of one second of one tag, which events that follow each other mostly share.
+  readonly #trail = new Lead();
   #indexTag = '';
   #indexSecond = Number.NaN;
-  #indexPart = Buffer.alloc(0);
 
   constructor(options: BulkOptions) {
     this.#o = options;
     this.#timeKey = Buffer.from(options.timeKey);
+    this.#action = Buffer.from(`{"${options.operation}":{`);
+    this.#trail.set(LINE_END);
   }
 
   write(batches: readonly Batch[]): BulkBody {
-    const size = batches.reduce((sum, batch) => sum + (batch.end - batch.start) * 1.5 + batch.count * 128, 256);
+    let size = 256;
+    let count = 0;
+    for (const batch of batches) {
+      size += (batch.end - batch.start) * 1.5 + batch.count * 128;
+      count += batch.count;
+    }
     const into = new ByteWriter(Math.ceil(size));
-    const ends = new Uint32Array(batches.reduce((sum, batch) => sum + batch.count, 0));
+    const ends = new Uint32Array(count);
     let n = 0;
     for (const batch of batches) n = this.#batch(into, batch, ends, n);
     const bytes = into.bytes.subarray(0, into.length);
@@ -55,62 +87,68 @@ export class BulkWriter {
 
   #batch(into: ByteWriter, batch: Batch, ends: Uint32Array, n: number): number {
     const b = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
-    if (batch.place !== undefined) this.#ids.frame(batch.place);
+    const view = viewOf(b);
+    if (batch.place === undefined) this.#lead.set(this.#action);
+    else {
+      this.#ids.frame(batch.place);
+      this.#lead.set(this.#action, ID, this.#ids.head);
+    }
     if (this.#o.idKey !== undefined) this.#cursor.open(batch);
     let at = batch.start;
     for (let event = 0; event < batch.count; event++) {
       const timeAt = at + headerBytes(b, at);
-      const recordAt = skipValue(b, timeAt, batch.end);
       const head = b[timeAt] as number;
-      const hasNanoseconds = head === 0xd7 || head === 0xc7;
-      const seconds = hasNanoseconds ? b.readUInt32BE(recordAt - 8) : Number(readNumber(b, timeAt) ?? 0);
-      const nanoseconds = hasNanoseconds ? b.readUInt32BE(recordAt - 4) : 0;
-      this.#action(into, batch, event, seconds);
-      at = this.#json.record(into, b, recordAt, this.#timeKey, seconds, nanoseconds);
+      let seconds: number;
+      let nanoseconds = 0;
+      if (head === 0xd7 || head === 0xc7) {
+        at = timeAt + (head === 0xd7 ? 10 : 11);
+        seconds = view.getUint32(at - 8);
+        nanoseconds = view.getUint32(at - 4);
+      } else {
+        at = skipValue(b, timeAt, batch.end);
+        seconds = Number(readNumber(b, timeAt) ?? 0);
+      }
+      this.#actionLine(into, batch, event, seconds);
+      at = this.#json.record(into, b, at, this.#timeKey, seconds, nanoseconds);
       into.u8(0x0a);
       ends[n++] = into.length;
     }
     return n;
   }
 
-  #action(into: ByteWriter, batch: Batch, event: number, seconds: number): void {
-    into.latin1(this.#o.operation === 'create' ? '{"create":{' : '{"index":{');
-    const hasId = this.#id(into, batch, event);
-    if (this.#o.indexOf !== undefined) {
-      if (hasId) into.u8(0x2c);
-      this.#index(into, this.#o.indexOf, batch.tag, seconds);
-    }
-    into.latin1('}}\n');
-  }
-
-  /** @returns whether there is an id: the one of the event's key, else the one of its place */
-  #id(into: ByteWriter, batch: Batch, event: number): boolean {
-    const { idKey } = this.#o;
-    if (idKey !== undefined) {
-      this.#cursor.next(event);
-      const own = this.#cursor.str(idKey);
-      const text = own === undefined ? undefined : Buffer.from(own);
-      // A longer id would have the server refuse the whole request.
-      if (text !== undefined && text.length > 0 && text.length <= MAX_ID_BYTES) {
-        into.latin1('"_id":');
-        writeJsonString(into, text, 0, text.length);
-        return true;
+  #actionLine(into: ByteWriter, batch: Batch, event: number, seconds: number): void {
+    const { idKey, indexOf } = this.#o;
+    let hasId = true;
+    if (idKey === undefined || !this.#ownId(into, idKey, event)) {
+      this.#lead.write(into);
+      hasId = batch.place !== undefined;
+      if (hasId) {
+        this.#ids.tail(into, batch.ids === undefined ? event << 8 : (batch.ids[event] as number));
+        into.u8(0x22);
       }
     }
-    if (batch.place === undefined) return false;
-    into.latin1('"_id":"');
-    this.#ids.write(into, batch.ids?.[event] ?? event << 8);
-    into.u8(0x22);
-    return true;
+    if (indexOf !== undefined) {
+      if (hasId) into.u8(0x2c);
+      if (seconds !== this.#indexSecond || batch.tag !== this.#indexTag) {
+        this.#trail.set(Buffer.from(`"_index":${JSON.stringify(indexOf(batch.tag, seconds))}`), LINE_END);
+        this.#indexSecond = seconds;
+        this.#indexTag = batch.tag;
+      }
+    }
+    this.#trail.write(into);
   }
 
-  #index(into: ByteWriter, indexOf: (tag: string, seconds: number) => string, tag: string, seconds: number): void {
-    if (seconds !== this.#indexSecond || tag !== this.#indexTag) {
-      this.#indexPart = Buffer.from(`"_index":${JSON.stringify(indexOf(tag, seconds))}`);
-      this.#indexSecond = seconds;
-      this.#indexTag = tag;
-    }
-    into.raw(this.#indexPart);
+  /** Begins the action line with the id that stands in the event. @returns false when there is none */
+  #ownId(into: ByteWriter, idKey: Field, event: number): boolean {
+    this.#cursor.next(event);
+    const own = this.#cursor.str(idKey);
+    const text = own === undefined ? undefined : Buffer.from(own);
+    // A longer id would have the server refuse the whole request.
+    if (text === undefined || text.length === 0 || text.length > MAX_ID_BYTES) return false;
+    into.raw(this.#action);
+    into.latin1('"_id":');
+    this.#json.text(into, text, 0, text.length);
+    return true;
   }
 }
 
