@@ -107,6 +107,7 @@ export class CompactDatabase implements GeoDatabase {
   readonly hasIpv6 = true;
   readonly credits: readonly string[];
   readonly fingerprint: string;
+  readonly keys: number;
   readonly #origins: readonly string[];
   readonly #v4: RangeIndex;
   readonly #highs6: Uint32Array;
@@ -133,6 +134,7 @@ export class CompactDatabase implements GeoDatabase {
     this.#lows6 = words(section('lows6'));
     this.#values6 = words(section('values6'));
     this.#rows = words(section('places'));
+    this.keys = this.#rows.length / PLACE_WORDS;
     this.#ends = words(section('ends'));
     this.#texts = section('texts');
     this.records = this.#v4.values.length + this.#values6.length;
@@ -149,6 +151,11 @@ export class CompactDatabase implements GeoDatabase {
       this.#places.set(id, place);
     }
     return place ?? undefined;
+  }
+
+  keyOf(address: Address): number {
+    const id = this.#idOf(address);
+    return id < this.keys ? id : -1;
   }
 
   origin(address: Address): string | undefined {

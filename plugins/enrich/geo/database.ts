@@ -16,6 +16,12 @@ export interface GeoDatabase {
   readonly credits: readonly string[];
   /** The same object for the same record, frozen. Special ranges are the caller's business. Never throws. */
   lookup(address: Address): Place | undefined;
+  /**
+   * Number of the record that holds the address, below `keys`; -1 when there is none. Offered by databases whose records are
+   * so few that an array of what was made of each is a good cache.
+   */
+  keyOf?(address: Address): number;
+  readonly keys?: number;
   /** Name of the data set that holds a place that this database returned, when it joins several. */
   origin?(address: Address): string | undefined;
 }

@@ -3,6 +3,7 @@ import type { EventView } from '../../../engine/component.ts';
 import { fragment, type Field, type Fragment } from '../../../engine/events/field.ts';
 import type { Address } from './address.ts';
 import type { Chain } from './chain.ts';
+import type { GeoDatabase } from './database.ts';
 import { countryName } from './countries.ts';
 import { countryOf, nameIn, regionOf, textsOf, type Place, type RegionPolicy } from './place.ts';
 import { specialRange, type SpecialKind } from './special.ts';
@@ -40,7 +41,6 @@ export type Outcome = 'hit' | 'not_found' | 'special' | 'malformed' | 'absent';
 /** What one kind of answer adds. `fragments` are encoded once per place and shared by all events. */
 export interface Answer {
   readonly outcome: Exclude<Outcome, 'absent'>;
-  readonly place: Place | undefined;
   readonly fragments: readonly Fragment[];
   /** Values that lie too deep for a fragment. */
   readonly deep: readonly (readonly [path: readonly string[], value: unknown])[];
@@ -49,14 +49,20 @@ export interface Answer {
 /** 16,384 addresses of the last while, each in the one slot that its hash names; a newcomer replaces. */
 const SLOT_BITS = 14;
 const SLOTS = 1 << SLOT_BITS;
+/** Places whose answer is remembered: a pointer each. When full, all are forgotten. */
+const PLACES_MAX = 100_000;
 /** Answers encoded at a time; when full, all are forgotten. About 10 MB with long names. */
 const ANSWERS_MAX = 20_000;
 const V6 = 1 << 16;
+
+type Numbered = GeoDatabase & Required<Pick<GeoDatabase, 'keyOf' | 'keys'>>;
 
 export class Enricher {
   readonly #rendering: Rendering;
   #chain: Chain;
   readonly #answers = new Map<Place, Answer>();
+  /** Many records of qqwry.dat differ only in texts that make no difference to the fields. */
+  readonly #byContent = new Map<string, Answer>();
   readonly #special = new Map<SpecialKind, Answer>();
   readonly #notFound: Answer;
   readonly malformed: Answer;
@@ -64,10 +70,14 @@ export class Enricher {
   readonly #keys = new Uint32Array(SLOTS * 4);
   readonly #cached: (Answer | undefined)[] = Array.from({ length: SLOTS });
   readonly #families = new Uint8Array(SLOTS);
+  // A single database that numbers its records needs no cache of addresses: the answer lies under the number.
+  #numbered: Numbered | undefined;
+  #byKey: (Answer | undefined)[] = [];
 
   constructor(chain: Chain, rendering: Rendering) {
-    this.#chain = chain;
     this.#rendering = rendering;
+    this.#chain = chain;
+    this.#useKeys();
     this.#notFound = this.#plain('not_found', 'public');
     this.malformed = this.#plain('malformed', 'malformed');
   }
@@ -75,6 +85,7 @@ export class Enricher {
   /** Takes another set of databases; what was found in the old one is forgotten. */
   swap(chain: Chain): void {
     this.#chain = chain;
+    this.#useKeys();
     this.#answers.clear();
     this.#cached.fill(undefined);
     this.#families.fill(0);
@@ -82,6 +93,22 @@ export class Enricher {
 
   /** @param address  parsed; never one without a family */
   answer(address: Address): Answer {
+    if (this.#numbered === undefined) return this.#answerBySlot(address);
+    const special = specialRange(address);
+    if (special) return this.#ofSpecial(special.kind);
+    const key = this.#numbered.keyOf(address);
+    if (key < 0) return this.#notFound;
+    return this.#byKey[key] ?? (this.#byKey[key] = this.#find(address));
+  }
+
+  #useKeys(): void {
+    const [database] = this.#chain.databases;
+    const isNumbered = this.#chain.databases.length === 1 && database?.keyOf !== undefined && database.keys !== undefined;
+    this.#numbered = isNumbered ? (database as Numbered) : undefined;
+    this.#byKey = Array.from({ length: this.#numbered?.keys ?? 0 });
+  }
+
+  #answerBySlot(address: Address): Answer {
     const { family, v4, groups } = address;
     let a = v4;
     let b = 0;
@@ -118,7 +145,7 @@ export class Enricher {
     let answer = this.#answers.get(place);
     if (answer === undefined) {
       answer = this.#encode('hit', place, 'public');
-      if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear();
+      if (this.#answers.size >= PLACES_MAX) this.#answers.clear();
       this.#answers.set(place, answer);
     }
     return answer;
@@ -152,7 +179,14 @@ export class Enricher {
       add(asTarget, networkFields(place, fields, this.#rendering.language));
     }
     if (classTarget) values.push([classTarget, kind]);
-    return { outcome, place, ...split(values) };
+    const key = `${outcome} ${JSON.stringify(values)}`;
+    let answer = this.#byContent.get(key);
+    if (answer === undefined) {
+      answer = { outcome, ...split(values) };
+      if (this.#byContent.size >= ANSWERS_MAX) this.#byContent.clear();
+      this.#byContent.set(key, answer);
+    }
+    return answer;
   }
 }
 

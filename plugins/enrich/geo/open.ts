@@ -14,8 +14,6 @@ import { looksLikeZxIpv6, ZxIpv6 } from './zx-ipv6.ts';
 
 /** The whole file is held in memory; the largest known database (DB-IP city, both families) has 150 MB. */
 const FILE_BYTES_MAX = 2 ** 30;
-/** Records made into places at a time; when full, all are forgotten. */
-const CACHE_MAX = 50_000;
 
 /** What is often found in the place of a database, by its first bytes. */
 const STRANGERS: readonly (readonly [pattern: RegExp, what: string])[] = [
@@ -71,6 +69,8 @@ export class QqwryDatabase implements GeoDatabase {
   readonly hasIpv6 = false;
   readonly credits = ['IP data by CZ88, https://www.cz88.net'];
   readonly reader: QqwryReader;
+  readonly keys: number;
+  // One per pair of texts: 163,000 in a file of half a million ranges.
   readonly #places = new Map<QqwryRecord, Place | null>();
 
   constructor(bytes: Buffer, path: string) {
@@ -78,6 +78,7 @@ export class QqwryDatabase implements GeoDatabase {
     this.path = path;
     this.version = this.reader.version;
     this.records = this.reader.records;
+    this.keys = this.reader.ranges;
   }
 
   lookup(address: Address): Place | undefined {
@@ -87,10 +88,13 @@ export class QqwryDatabase implements GeoDatabase {
     let place = this.#places.get(record);
     if (place === undefined) {
       place = placeFromTexts(withoutMarker(record.country), withoutMarker(record.area)) ?? null;
-      if (this.#places.size >= CACHE_MAX) this.#places.clear();
       this.#places.set(record, place);
     }
     return place ?? undefined;
+  }
+
+  keyOf(address: Address): number {
+    return address.family === 4 ? this.reader.rangeOf(address.v4) : -1;
   }
 }
 

@@ -165,7 +165,7 @@ function compile(target: string, source: string): Assignment {
     target: field([target]),
     source,
     only: isOnly ? parts[0] : undefined,
-    isJson: /^\s*(?:[[{]|-?\d+(?:\.\d+)?\s*$)/.test(source),
+    isJson: /^\s*(?:\[.*\]|\{.*\}|-?\d+(?:\.\d+)?)\s*$/s.test(source),
   };
 }
 

@@ -65,6 +65,16 @@ export class QqwryReader {
     return this.#found[range] ?? this.#decode(range);
   }
 
+  /** @returns the number of the range that holds the address; -1 below the first one */
+  rangeOf(v4: number): number {
+    return findRange(this.#index, v4);
+  }
+
+  /** Ranges, those between two records included. */
+  get ranges(): number {
+    return this.#found.length;
+  }
+
   /** @returns undefined when the text is no IPv4 address, and when no record holds it */
   findText(text: string): QqwryRecord | undefined {
     const v4 = parseIpv4(text);
