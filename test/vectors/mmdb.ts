@@ -16,6 +16,10 @@ interface Mmdb {
 
 const PROBES = ['0.0.0.0', '1.1.1.1', '128.0.0.1', '216.160.83.56', '255.255.255.255', '::1', '2001:218::1', 'ffff::'];
 
+/** Deviation: whether such an address is found depends on the maker of a file alone; users mean the IPv4 address. */
+const MAPPED = /^::ffff:\d+\.\d+\.\d+\.\d+$/i;
+const MAPPED_WHY = 'an IPv4 address in IPv6 clothes is looked up as the IPv4 address, also in files that do not map it';
+
 export const adapter: VectorAdapter = {
   *run(file: VectorFile): Iterable<CaseResult> {
     const vectors = file.json as unknown as Mmdb;
@@ -30,6 +34,10 @@ export const adapter: VectorAdapter = {
         continue;
       }
       const found = address.parse(ip) ? (database.raw(address) ?? null) : null;
+      if (result === null && found !== null && MAPPED.test(ip)) {
+        yield { id, skipped: MAPPED_WHY };
+        continue;
+      }
       const isSame = equal(found, result, vectors.floatTolerance);
       yield isSame ? { id } : { id, difference: `expected ${shown(result)}, got ${shown(found)}` };
     }
