@@ -195,10 +195,8 @@ interface Sender {
 
 /** Through `fluent-logger`, which waits for the acknowledgement of each. */
 async function send(port: number, lines: readonly string[]): Promise<void> {
-  const { createFluentSender } = createRequire(import.meta.url)('fluent-logger') as {
-    createFluentSender(tag: string, options: object): Sender;
-  };
-  const sender = createFluentSender('access', {
+  const library = createRequire(import.meta.url)('fluent-logger') as { createFluentSender(tag: string, options: object): Sender };
+  const sender = library.createFluentSender('access', {
     host: '127.0.0.1',
     port,
     timeout: 10,
