@@ -1,5 +1,5 @@
 /** A configuration as every command sees it: read, checked as a whole, with rules and targets. */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { placesOf, readRules } from '../alerts/alerts.ts';
 import type { Rule } from '../alerts/rule.ts';
 import { checkConfig, readSystem } from '../engine/config/check.ts';
@@ -52,6 +52,7 @@ export async function readConfiguration(source: ConfigSource): Promise<Configura
 function requireReadable(path: string): void {
   try {
     accessSync(path, constants.R_OK);
+    if (statSync(path).isDirectory()) throw new Error('it is a folder');
   } catch (cause) {
     const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : messageOf(cause);
     throw new MillraceError('MR_NO_INPUT', `cannot read the configuration ${path}: ${why}`, { cause });

@@ -1,5 +1,5 @@
 /** The command line: argv in, exit code out. The bodies of commands are loaded when they are called. */
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT } from '../engine/errors.ts';
 import { showError, standardStreams, type Streams } from './output.ts';
 import { VERSION } from './version.ts';
@@ -21,7 +21,8 @@ export async function main(argv: readonly string[], streams: Streams = standardS
 const positive = (text: string): number => {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= 64) return value;
-  throw new CommanderError(EXIT.usage, 'millrace.number', `expected a number from 1 to 64, found "${text}"`);
+  // Only this one is shown by commander itself, with the name of the option.
+  throw new InvalidArgumentError('expected a number from 1 to 64');
 };
 
 const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
