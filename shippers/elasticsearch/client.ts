@@ -2,9 +2,10 @@
  * The typed API of `@elastic/elasticsearch` for everything but bulk: search, plan and apply. Its check of the product and its
  * versioned media types are off, so that one client speaks to Elasticsearch 7, 8, 9 and OpenSearch 1, 2, 3.
  */
-import { Client, type ClientOptions, errors, Transport } from '@elastic/elasticsearch';
+import type { Client } from '@elastic/elasticsearch';
 import { withoutSecrets } from '../../engine/endpoint.ts';
-import { MillraceError, messageOf } from '../../engine/errors.ts';
+import { MillraceError } from '../../engine/errors.ts';
+import type { TypedApi } from './typed-api.ts';
 
 export interface ElasticsearchOptions {
   /** URLs; user and password may stand in them. */
@@ -50,31 +51,16 @@ export interface ElasticsearchClient {
   close(): Promise<void>;
 }
 
-const TIMEOUT_MS = 30_000;
-
-/** Sends plain media types and accepts any product; Elasticsearch 7 and OpenSearch refuse the versioned ones. */
-class PlainTransport extends Transport {
-  constructor(options: ConstructorParameters<typeof Transport>[0]) {
-    delete options.productCheck;
-    super({
-      ...options,
-      enableMetaHeader: false,
-      vendoredHeaders: {
-        jsonContentType: 'application/json',
-        ndjsonContentType: 'application/x-ndjson',
-        accept: 'application/json',
-      },
-    });
-  }
-}
-
 /** Opens nothing: the first call does. */
 export function createElasticsearchClient(options: ElasticsearchOptions): ElasticsearchClient {
   const address = withoutSecrets(options.hosts[0] ?? '');
-  const api = new Client(clientOptions(options));
+  let opened: Promise<TypedApi> | undefined;
   let known: Server | undefined;
+  // The library takes a quarter of a second to load, which a command that asks no server must not pay.
+  const open = (): Promise<TypedApi> => (opened ??= import('./typed-api.ts').then(({ openApi }) => openApi(options)));
 
   async function call<T>(what: string, run: (api: Client) => Promise<T>): Promise<T> {
+    const { api, explain } = await open();
     try {
       return await run(api);
     } catch (error) {
@@ -91,35 +77,19 @@ export function createElasticsearchClient(options: ElasticsearchOptions): Elasti
       return known;
     },
     async find(what, run) {
+      const { isNotFound } = await open();
       return call(what, async (api) => {
         try {
           return await run(api);
         } catch (error) {
-          if (error instanceof errors.ResponseError && error.statusCode === 404) return undefined;
+          if (isNotFound(error)) return undefined;
           throw error;
         }
       });
     },
     async close() {
-      await api.close();
+      if (opened !== undefined) await (await opened).api.close();
     },
-  };
-}
-
-function clientOptions(options: ElasticsearchOptions): ClientOptions {
-  const { user, password, apiKey, ca, verify } = options;
-  const tls = { ...(ca !== undefined && { ca }), ...(verify === false && { rejectUnauthorized: false }) };
-  return {
-    nodes: [...options.hosts],
-    Transport: PlainTransport,
-    enableMetaHeader: false,
-    // One try per host: what is sent here may be repeated safely, and a person is waiting.
-    maxRetries: options.hosts.length - 1,
-    requestTimeout: options.timeoutMs ?? TIMEOUT_MS,
-    ...(apiKey === undefined
-      ? user !== undefined && { auth: { username: user, password: password ?? '' } }
-      : { auth: { apiKey } }),
-    ...(Object.keys(tls).length > 0 && { tls }),
   };
 }
 
@@ -136,27 +106,6 @@ export function serverOf(info: unknown, address: string): Server {
   }
   const flavour = version['distribution'] === 'opensearch' ? 'opensearch' : 'elasticsearch';
   return { flavour, version: number, major: Number(major), minor: Number(minor) };
-}
-
-/** Turns what the client throws into one sentence with a code. */
-function explain(error: unknown, what: string, address: string): MillraceError {
-  if (error instanceof MillraceError) return error;
-  if (error instanceof errors.ResponseError) {
-    const status = error.statusCode ?? 0;
-    const reason = reasonOf(error.body) ?? `status ${status}`;
-    if (status === 401) return new MillraceError('MR_AUTH', `${address} does not accept these credentials`, { cause: error });
-    if (status === 403)
-      return new MillraceError('MR_AUTH', `${address} does not let this user ${what}: ${reason}`, { cause: error });
-    const code = status === 429 || status >= 500 ? 'MR_CONNECT' : 'MR_REFUSED';
-    return new MillraceError(code, `${address} refused to ${what}: ${reason}`, { cause: error });
-  }
-  if (error instanceof errors.DeserializationError) {
-    return new MillraceError('MR_PROTOCOL', `${address} answered ${what} with something that is not JSON`, { cause: error });
-  }
-  if (error instanceof errors.ElasticsearchClientError) {
-    return new MillraceError('MR_CONNECT', `cannot connect to ${address}: ${messageOf(error)}`, { cause: error });
-  }
-  return new MillraceError('MR_INTERNAL', `cannot ${what} on ${address}: ${messageOf(error)}`, { cause: error });
 }
 
 /** The innermost reason: the outer text of a nested error only says that something failed. */
