@@ -4,7 +4,7 @@ import type { Batch } from '../events/batch.ts';
 import type { Account } from '../telemetry/accounts.ts';
 import type { BufferConfig } from './buffer-config.ts';
 import { OpenChunk, selectEvents } from './chunk.ts';
-import { isGivenUp, retryDelayMs } from './retry.ts';
+import { isGivenUp, nextTryMs } from './retry.ts';
 import type { Ticket } from './ticket.ts';
 
 export interface DeadLetter {
@@ -196,7 +196,8 @@ export class OutputRunner {
       log.error({ events: chunk.count, tries: chunk.attempt, reason }, 'gave up on a chunk');
       return this.#settle(chunk, 0, chunk.count, 'retries exhausted');
     }
-    const waitMs = Math.max(retryDelayMs(config, chunk.attempt, random()), verdict.afterMs ?? 0);
+    const dueMs = nextTryMs(config, chunk.attempt, chunk.firstFailureMs, now, random());
+    const waitMs = Math.max(dueMs - now, verdict.afterMs ?? 0);
     chunk.notBeforeMs = now + waitMs;
     if (this.#retryReason !== reason)
       log.warn({ reason, retryInMs: Math.round(waitMs), events: chunk.count }, 'delivery failed, trying again');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { bufferConfig } from './buffer-config.ts';
-import { isGivenUp, retryDelayMs } from './retry.ts';
+import { isGivenUp, nextTryMs, retryDelayMs } from './retry.ts';
 
 const configOf = (input: Record<string, unknown>) => bufferConfig.parse({ retry_randomize: false, ...input });
 
@@ -30,6 +30,26 @@ describe('the wait before the next try', () => {
   });
 
   test('does not overflow', () => assert.equal(retryDelayMs(configOf({}), 1e9, 0), 60_000));
+});
+
+describe('the whole schedule, in seconds after the first failure', () => {
+  for (const [input, want] of [
+    [{ retry_timeout: 20 }, [0, 1, 3, 7, 15, 20]],
+    [{ retry_timeout: 15 }, [0, 1, 3, 7, 15]],
+    [{ retry_timeout: 20, retry_wait: 50 }, [0, 20]],
+    [{ retry_max_times: 2 }, [0, 1, 3]],
+    [{ retry_type: 'periodic', retry_wait: 4, retry_timeout: 10 }, [0, 4, 8, 10]],
+  ] as const)
+    test(JSON.stringify(input), () => {
+      const config = configOf(input);
+      const start = 1_700_000_000_000;
+      const tries: number[] = [];
+      for (let now = start; ; now = nextTryMs(config, tries.length, start, now, 0.5)) {
+        tries.push((now - start) / 1000);
+        if (isGivenUp(config, tries.length, start, now)) break;
+      }
+      assert.deepEqual(tries, want);
+    });
 });
 
 describe('when a chunk is given up', () => {

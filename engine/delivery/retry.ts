@@ -30,6 +30,16 @@ export function retryDelayMs(config: RetryConfig, failures: number, random: numb
   return config.retry_randomize ? bounded + bounded * (random * 0.25 - 0.125) : bounded;
 }
 
+/**
+ * When the next try is due. The last one before a chunk is given up is made exactly when `retry_timeout` is over.
+ *
+ * @returns milliseconds since the epoch
+ */
+export function nextTryMs(config: RetryConfig, failures: number, firstFailureMs: number, nowMs: number, random: number): number {
+  const planned = nowMs + retryDelayMs(config, failures, random);
+  return config.retry_forever ? planned : Math.min(planned, firstFailureMs + config.retry_timeout);
+}
+
 /** Whether a chunk that has failed `failures` times since `firstFailureMs` is given up. */
 export function isGivenUp(config: RetryConfig, failures: number, firstFailureMs: number, nowMs: number): boolean {
   if (config.retry_forever) return false;
