@@ -3,7 +3,6 @@ import type { ByteWriter } from './byte-writer.ts';
 
 /** RFC 4648 base32hex in lower case: sorts like the bits it stands for. */
 const ALPHABET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
-const ID_LENGTH = 32;
 
 /**
  * Ids of events: 160 bits as 32 characters, ordered in time and never reused.

@@ -1,6 +1,6 @@
-import { ByteWriter } from './byte-writer.ts';
+import { ByteWriter, viewOf } from './byte-writer.ts';
 import type { Fields } from './batch.ts';
-import { writeString, writeValue } from './msgpack-write.ts';
+import { writeMapHeader, writeString, writeValue } from './msgpack-write.ts';
 
 /**
  * A field of a record, prepared once so that looking it up compares bytes.
@@ -48,6 +48,15 @@ export interface Fragment {
   readonly under: Uint8Array | undefined;
   readonly underName: string | undefined;
   readonly pairs: readonly EncodedPair[];
+  /** Key and map as MessagePack, for records that have no such key yet; undefined when `under` is. */
+  readonly whole: EncodedWhole | undefined;
+}
+
+export interface EncodedWhole {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  /** Where the map begins in `bytes`. */
+  readonly valueAt: number;
 }
 
 /**
@@ -64,5 +73,16 @@ export function fragment(under: string | undefined, fields: Fields): Fragment {
     writeValue(into, value);
     pairs.push({ key, name: utf8(key), bytes: into.copy(), valueAt });
   }
-  return { under: under === undefined ? undefined : utf8(under), underName: under, pairs };
+  if (under === undefined) return { under, underName: under, pairs, whole: undefined };
+  return { under: utf8(under), underName: under, pairs, whole: encodeWhole(under, pairs) };
+}
+
+function encodeWhole(under: string, pairs: readonly EncodedPair[]): EncodedWhole {
+  const into = new ByteWriter(256);
+  writeString(into, under);
+  const valueAt = into.length;
+  writeMapHeader(into, pairs.length);
+  for (const pair of pairs) into.raw(pair.bytes);
+  const bytes = into.copy();
+  return { bytes, view: viewOf(bytes), valueAt };
 }

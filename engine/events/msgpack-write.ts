@@ -93,10 +93,12 @@ export function writeFloat(into: ByteWriter, value: number): void {
 }
 
 export function writeEventTime(into: ByteWriter, seconds: number, nanoseconds: number): void {
-  into.u8(0xd7);
-  into.u8(0);
-  into.u32(seconds);
-  into.u32(nanoseconds);
+  into.ensure(10);
+  const { view, length } = into;
+  view.setUint16(length, 0xd700);
+  view.setUint32(length + 2, seconds);
+  view.setUint32(length + 6, nanoseconds);
+  into.length = length + 10;
 }
 
 /**

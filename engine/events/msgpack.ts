@@ -32,7 +32,7 @@ export class Extension {
 }
 
 const u16 = (b: Uint8Array, at: number): number => ((b[at] as number) << 8) | (b[at + 1] as number);
-const u32 = (b: Uint8Array, at: number): number =>
+export const u32 = (b: Uint8Array, at: number): number =>
   (((b[at] as number) << 24) | ((b[at + 1] as number) << 16) | ((b[at + 2] as number) << 8) | (b[at + 3] as number)) >>> 0;
 
 /**

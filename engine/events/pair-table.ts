@@ -1,29 +1,51 @@
 import { MsgpackReader, headerBytes, mapCount, skipValue, stringStart } from './msgpack.ts';
 import { writeMapHeader, writeString, writeValue } from './msgpack-write.ts';
 import type { Fields } from './batch.ts';
-import { ByteWriter } from './byte-writer.ts';
-import type { EncodedPair, Fragment } from './field.ts';
+import { ByteWriter, viewOf } from './byte-writer.ts';
+import type { EncodedPair, EncodedWhole, Fragment } from './field.ts';
+
+/** Pairs that the table keeps room for from one batch to the next; a larger record costs an allocation. */
+const MAX_KEPT = 4096;
+const NO_BYTES = Buffer.alloc(0);
+
+// Where a key or a value stands: in the batch, in the scratch buffer, in a fragment. A pair has both in one number,
+// `key << 2 | value`, since a value may be replaced under an old key. DELETED: the pair is gone.
+const BATCH = 0;
+const SCRATCH = 1;
+const LENT = 2;
+const DELETED = -1;
+const BOTH = 0b101;
 
 /**
  * The top-level pairs of one event: where key and value stand, and in which buffer. What is edited goes into a scratch
  * buffer; the batch itself is never written to. Used again for every event.
  */
 export class PairTable {
-  source: Buffer = Buffer.alloc(0);
+  source: Buffer = NO_BYTES;
+  #sourceView = viewOf(NO_BYTES);
   readonly #scratch = new ByteWriter(4096);
+  // The first group appended to an event is not copied: its bytes never change.
+  #lent: EncodedWhole | undefined;
   #count = 0;
   #keyAt = new Uint32Array(32);
   #keyEnd = new Uint32Array(32);
   #valueAt = new Uint32Array(32);
   #valueEnd = new Uint32Array(32);
-  // Which buffer holds the value (bit 0) and the key (bit 1), 0 the batch, 1 the scratch: a value may be replaced under an
-  // old key. -1: deleted.
   #where = new Int8Array(32);
+
+  /** To be called for each batch. */
+  open(source: Buffer): void {
+    this.source = source;
+    this.#sourceView = viewOf(source);
+    // One odd event shall not hold memory for ever.
+    if (this.#keyAt.length > MAX_KEPT) this.#allocate(32);
+  }
 
   /** To be called for each event, before `scan`. */
   reset(): void {
     this.#count = 0;
     this.#scratch.length = 0;
+    this.#lent = undefined;
   }
 
   /** Removes all pairs. What was written stays where it is: bytes that were read from it may be in use. */
@@ -31,18 +53,33 @@ export class PairTable {
     this.#count = 0;
   }
 
-  /** Reads the pairs of the map at `at`, which was checked at the entrance. */
-  scan(at: number, end: number): void {
+  /**
+   * Reads the pairs of the map at `at`, which was checked at the entrance.
+   *
+   * @returns the offset after the map
+   */
+  scan(at: number): number {
     const b = this.source;
+    const end = b.length;
     const count = mapCount(b, at, end);
+    while (count > this.#keyAt.length) this.#grow();
+    const keyAts = this.#keyAt;
+    const keyEnds = this.#keyEnd;
+    const valueAts = this.#valueAt;
+    const valueEnds = this.#valueEnd;
+    const wheres = this.#where;
     let next = at + headerBytes(b, at);
-    this.#count = 0;
     for (let n = 0; n < count; n++) {
-      const keyAt = next;
-      const valueAt = skipValue(b, next, end);
-      next = skipValue(b, valueAt, end);
-      this.#push(keyAt, valueAt, valueAt, next, 0);
+      keyAts[n] = next;
+      next = skipValue(b, next, end);
+      keyEnds[n] = next;
+      valueAts[n] = next;
+      next = skipValue(b, next, end);
+      valueEnds[n] = next;
+      wheres[n] = BATCH;
     }
+    this.#count = Math.max(0, count);
+    return next;
   }
 
   #push(keyAt: number, keyEnd: number, valueAt: number, valueEnd: number, where: number): void {
@@ -57,23 +94,22 @@ export class PairTable {
   }
 
   #grow(): void {
-    const size = this.#keyAt.length * 2;
-    const larger = (old: Uint32Array): Uint32Array<ArrayBuffer> => {
-      const grown = new Uint32Array(size);
-      grown.set(old);
-      return grown;
-    };
-    this.#keyAt = larger(this.#keyAt);
-    this.#keyEnd = larger(this.#keyEnd);
-    this.#valueAt = larger(this.#valueAt);
-    this.#valueEnd = larger(this.#valueEnd);
-    const where = new Int8Array(size);
-    where.set(this.#where);
-    this.#where = where;
+    const old = [this.#keyAt, this.#keyEnd, this.#valueAt, this.#valueEnd, this.#where] as const;
+    this.#allocate(this.#keyAt.length * 2);
+    const grown = [this.#keyAt, this.#keyEnd, this.#valueAt, this.#valueEnd, this.#where] as const;
+    for (const [n, array] of grown.entries()) array.set(old[n] as Uint32Array);
+  }
+
+  #allocate(size: number): void {
+    this.#keyAt = new Uint32Array(size);
+    this.#keyEnd = new Uint32Array(size);
+    this.#valueAt = new Uint32Array(size);
+    this.#valueEnd = new Uint32Array(size);
+    this.#where = new Int8Array(size);
   }
 
   bufferOf(pair: number): Buffer {
-    return ((this.#where[pair] as number) & 1) === 0 ? this.source : this.#scratch.bytes;
+    return this.#buffer((this.#where[pair] as number) & 3);
   }
   valueAt(pair: number): number {
     return this.#valueAt[pair] as number;
@@ -82,14 +118,31 @@ export class PairTable {
     return this.#valueEnd[pair] as number;
   }
   #keyBuffer(pair: number): Buffer {
-    return ((this.#where[pair] as number) & 2) === 0 ? this.source : this.#scratch.bytes;
+    return this.#buffer((this.#where[pair] as number) >> 2);
+  }
+  #buffer(code: number): Buffer {
+    return code === BATCH ? this.source : code === SCRATCH ? this.#scratch.bytes : (this.#lent as EncodedWhole).bytes;
+  }
+  #view(code: number): DataView {
+    return code === BATCH ? this.#sourceView : code === SCRATCH ? this.#scratch.view : (this.#lent as EncodedWhole).view;
   }
 
   /** @returns -1 when no pair has that key */
   find(name: Uint8Array): number {
-    for (let pair = 0; pair < this.#count; pair++) {
-      if ((this.#where[pair] as number) < 0) continue;
-      if (keyEquals(this.#keyBuffer(pair), this.#keyAt[pair] as number, this.#keyEnd[pair] as number, name)) return pair;
+    const usualHead = name.length < 32 ? 0xa0 | name.length : -1;
+    const { source } = this;
+    const wheres = this.#where;
+    const keyAts = this.#keyAt;
+    const count = this.#count;
+    for (let pair = 0; pair < count; pair++) {
+      const where = wheres[pair] as number;
+      if (where < 0) continue;
+      const b = where === BATCH ? source : this.#buffer(where >> 2);
+      const keyAt = keyAts[pair] as number;
+      const head = b[keyAt] as number;
+      // Nearly all keys are told apart by their length, which stands in their first byte.
+      if (head !== usualHead && head >= 0xa0 && head < 0xc0) continue;
+      if (keyEquals(b, keyAt, this.#keyEnd[pair] as number, name)) return pair;
     }
     return -1;
   }
@@ -100,7 +153,7 @@ export class PairTable {
   }
 
   remove(pair: number): void {
-    this.#where[pair] = -1;
+    this.#where[pair] = DELETED;
   }
 
   set(name: Uint8Array, value: unknown): void {
@@ -121,13 +174,13 @@ export class PairTable {
     writeString(scratch, name);
     const valueAt = scratch.length;
     writeValue(scratch, value);
-    this.#push(keyAt, valueAt, valueAt, scratch.length, 3);
+    this.#push(keyAt, valueAt, valueAt, scratch.length, BOTH);
   }
 
   #replaceValue(pair: number, valueAt: number): void {
     this.#valueAt[pair] = valueAt;
     this.#valueEnd[pair] = this.#scratch.length;
-    this.#where[pair] = (this.#where[pair] as number) | 1;
+    this.#where[pair] = ((this.#where[pair] as number) & ~3) | SCRATCH;
   }
 
   /** Adds a group of fields that was encoded once; a key that is there already is replaced. */
@@ -137,19 +190,22 @@ export class PairTable {
       for (const pair of fragment.pairs) this.#appendPair(pair);
       return;
     }
-    const scratch = this.#scratch;
     const pair = this.find(under);
-    const count = pair < 0 ? -1 : mapCount(this.bufferOf(pair), this.#valueAt[pair] as number, this.#valueEnd[pair] as number);
-    if (pair < 0) {
-      const keyAt = scratch.length;
-      writeString(scratch, fragment.underName as string);
-      const valueAt = scratch.length;
-      writeMapHeader(scratch, fragment.pairs.length);
-      for (const { bytes } of fragment.pairs) scratch.raw(bytes);
-      this.#push(keyAt, valueAt, valueAt, scratch.length, 3);
+    if (pair < 0) return this.#appendWhole(fragment.whole as EncodedWhole);
+    const count = mapCount(this.bufferOf(pair), this.#valueAt[pair] as number, this.#valueEnd[pair] as number);
+    this.#merge(pair, Math.max(0, count), count < 0, fragment);
+  }
+
+  #appendWhole(whole: EncodedWhole): void {
+    if (this.#lent === undefined) {
+      this.#lent = whole;
+      this.#push(0, whole.valueAt, whole.valueAt, whole.bytes.length, (LENT << 2) | LENT);
       return;
     }
-    this.#merge(pair, Math.max(0, count), count < 0, fragment);
+    const scratch = this.#scratch;
+    const keyAt = scratch.length;
+    scratch.raw(whole.bytes);
+    this.#push(keyAt, keyAt + whole.valueAt, keyAt + whole.valueAt, scratch.length, BOTH);
   }
 
   /** Writes the map of `pair` anew: its own pairs but for those that the fragment brings, then the fragment's. */
@@ -185,7 +241,7 @@ export class PairTable {
     scratch.raw(encoded.bytes);
     const pair = this.find(encoded.name);
     if (pair >= 0) this.#replaceValue(pair, keyAt + encoded.valueAt);
-    else this.#push(keyAt, keyAt + encoded.valueAt, keyAt + encoded.valueAt, scratch.length, 3);
+    else this.#push(keyAt, keyAt + encoded.valueAt, keyAt + encoded.valueAt, scratch.length, BOTH);
   }
 
   toObject(): Fields {
@@ -212,27 +268,38 @@ export class PairTable {
 
   /** Pairs that follow each other untouched in the batch are copied as one run. */
   #writePairs(into: ByteWriter): void {
-    let runAt = -1;
-    let runEnd = -1;
+    const { source } = this;
+    const view = this.#sourceView;
+    let runAt = 0;
+    let runEnd = 0;
     for (let pair = 0; pair < this.#count; pair++) {
       const where = this.#where[pair] as number;
-      if (where === 0) {
-        if (runEnd === this.#keyAt[pair]) runEnd = this.#valueEnd[pair] as number;
-        else {
-          if (runAt >= 0) into.raw(this.source, runAt, runEnd);
-          runAt = this.#keyAt[pair] as number;
-          runEnd = this.#valueEnd[pair] as number;
-        }
+      if (where < 0) continue;
+      const keyAt = this.#keyAt[pair] as number;
+      if (where === BATCH && keyAt === runEnd) {
+        runEnd = this.#valueEnd[pair] as number;
         continue;
       }
-      if (runAt >= 0) into.raw(this.source, runAt, runEnd);
-      runAt = -1;
-      runEnd = -1;
-      if (where < 0) continue;
-      into.raw(this.#keyBuffer(pair), this.#keyAt[pair], this.#keyEnd[pair]);
-      into.raw(this.bufferOf(pair), this.#valueAt[pair], this.#valueEnd[pair]);
+      if (runEnd > runAt) into.span(source, view, runAt, runEnd);
+      runAt = 0;
+      runEnd = 0;
+      if (where === BATCH) {
+        runAt = keyAt;
+        runEnd = this.#valueEnd[pair] as number;
+      } else this.#writePair(into, pair, where);
     }
-    if (runAt >= 0) into.raw(this.source, runAt, runEnd);
+    if (runEnd > runAt) into.span(source, view, runAt, runEnd);
+  }
+
+  #writePair(into: ByteWriter, pair: number, where: number): void {
+    const keyAt = this.#keyAt[pair] as number;
+    const valueEnd = this.#valueEnd[pair] as number;
+    const key = where >> 2;
+    const value = where & 3;
+    if (key === value && this.#keyEnd[pair] === this.#valueAt[pair])
+      return into.span(this.#buffer(key), this.#view(key), keyAt, valueEnd);
+    into.span(this.#buffer(key), this.#view(key), keyAt, this.#keyEnd[pair] as number);
+    into.span(this.#buffer(value), this.#view(value), this.#valueAt[pair] as number, valueEnd);
   }
 }
 

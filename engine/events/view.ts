@@ -2,7 +2,7 @@ import type { EventView } from '../component.ts';
 import type { Batch, Fields } from './batch.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import type { Field, Fragment } from './field.ts';
-import { MsgpackReader, headerBytes, mapCount, readNumber, skipValue, stringStart } from './msgpack.ts';
+import { MsgpackReader, headerBytes, mapCount, readNumber, skipValue, stringStart, u32 } from './msgpack.ts';
 import { writeEventTime } from './msgpack-write.ts';
 import { PairTable, keyEquals, put } from './pair-table.ts';
 
@@ -52,8 +52,9 @@ export class EventCursor implements EventView {
   get edited(): boolean {
     return this.#edited;
   }
-  /** Offset after the current entry. */
+  /** Offset after the current entry. Found when it is asked for: a look at the pairs finds it anyway. */
   get entryEnd(): number {
+    if (this.#entryEnd < 0) this.#entryEnd = skipValue(this.#source, this.#recordAt, this.#source.length);
     return this.#entryEnd;
   }
   get entryStart(): number {
@@ -69,7 +70,7 @@ export class EventCursor implements EventView {
       this.#source.length !== bytes.length
     ) {
       this.#source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      this.#pairs.source = this.#source;
+      this.#pairs.open(this.#source);
     }
     this.tag = batch.tag;
     this.#entryEnd = batch.start;
@@ -82,7 +83,7 @@ export class EventCursor implements EventView {
    */
   next(index: number): void {
     const b = this.#source;
-    const start = this.#entryEnd;
+    const start = this.entryEnd;
     this.#entryStart = start;
     this.#index = index;
     this.#edited = false;
@@ -94,8 +95,8 @@ export class EventCursor implements EventView {
     const head = b[at] as number;
     if (head === 0xd7 || head === 0xc7) {
       const timeAt = at + (head === 0xd7 ? 2 : 3);
-      this.#seconds = b.readUInt32BE(timeAt);
-      this.#nanoseconds = b.readUInt32BE(timeAt + 4);
+      this.#seconds = u32(b, timeAt);
+      this.#nanoseconds = u32(b, timeAt + 4);
       at = timeAt + 8;
     } else {
       this.#seconds = Number(readNumber(b, at) ?? 0);
@@ -103,13 +104,13 @@ export class EventCursor implements EventView {
       at = skipValue(b, at, b.length);
     }
     this.#recordAt = at;
-    this.#entryEnd = skipValue(b, at, b.length);
+    this.#entryEnd = -1;
   }
 
   #scan(): void {
     if (this.#scanned) return;
     this.#scanned = true;
-    this.#pairs.scan(this.#recordAt, this.#entryEnd);
+    this.#entryEnd = this.#pairs.scan(this.#recordAt);
   }
 
   #findPair(name: Uint8Array): number {
@@ -300,7 +301,7 @@ export class EventCursor implements EventView {
 
   /** Writes the entry as it stands now, edited or not. */
   write(into: ByteWriter): void {
-    if (!this.#edited) return into.raw(this.#source, this.#entryStart, this.#entryEnd);
+    if (!this.#edited) return into.raw(this.#source, this.#entryStart, this.entryEnd);
     this.#scan();
     into.u8(0x92);
     writeEventTime(into, this.#seconds, this.#nanoseconds);

@@ -29,23 +29,26 @@ export interface FilterOutcome {
 /** A log line for the 1st, 2nd, 4th, 8th ... failure: one bad stream does not flood the log. */
 const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0;
 
+/** Batches up to this size are put together in one buffer that is used again, and copied out of it. */
+const SMALL = 65_536;
+
 /** Runs filters over batches, event by event. Untouched runs of events are copied as they are. */
 export class FilterRunner {
   readonly #cursor = new EventCursor();
-  readonly #out = new ByteWriter(65_536);
+  readonly #small = new ByteWriter(SMALL);
   #ids = new Uint32Array(1024);
+  // Size of the last large batch after the filters to that before: how much room the next one is given.
+  #ratio = 1;
 
   /** @param failuresTo  label for events on which a filter throws; they are dropped when it is undefined */
   run(filters: readonly FilterNode[], batch: Batch, failuresTo: string | undefined): FilterOutcome {
     const cursor = this.#cursor;
-    const out = this.#out;
     const { bytes, count, ids } = batch;
-    out.reset();
+    let out: ByteWriter | undefined;
     if (this.#ids.length < count) this.#ids = new Uint32Array(count * 2);
     cursor.open(batch);
     let runAt = batch.start;
     let kept = 0;
-    let isSame = true;
     for (let n = 0; n < count; n++) {
       const id = ids === undefined ? n << 8 : (ids[n] as number);
       cursor.next(id >>> 8);
@@ -54,24 +57,38 @@ export class FilterRunner {
         this.#ids[kept++] = id;
         continue;
       }
+      out ??= this.#room(batch.end - batch.start);
       // The events before this one are copied in one piece.
       if (cursor.entryStart > runAt) out.raw(bytes, runAt, cursor.entryStart);
       runAt = cursor.entryEnd;
-      isSame = false;
       if (alive) {
         cursor.write(out);
         this.#ids[kept++] = id;
       }
     }
     const created = cursor.created.splice(0);
-    if (isSame) return { batch, created };
+    if (out === undefined) return { batch, created };
     if (kept === 0) return { batch: undefined, created };
     if (batch.end > runAt) out.raw(bytes, runAt, batch.end);
-    const copy = out.copy();
-    const next = { tag: batch.tag, bytes: copy, start: 0, end: copy.length, count: kept };
+    const made = this.#made(out, batch.end - batch.start);
+    const next = { tag: batch.tag, bytes: made, start: 0, end: made.length, count: kept };
     const place = batch.place === undefined ? {} : { place: batch.place };
     const needsIds = kept !== count || ids !== undefined;
     return { batch: needsIds ? { ...next, ...place, ids: this.#ids.slice(0, kept) } : { ...next, ...place }, created };
+  }
+
+  /** Where the changed events of a batch go. */
+  #room(size: number): ByteWriter {
+    if (size > SMALL) return new ByteWriter(Math.ceil(size * this.#ratio) + 1024);
+    this.#small.reset();
+    return this.#small;
+  }
+
+  /** A large batch keeps the buffer it was written to, unless much of that is empty. */
+  #made(out: ByteWriter, size: number): Buffer {
+    if (out === this.#small) return out.copy();
+    this.#ratio = (out.length / size) * 1.03;
+    return out.length > out.bytes.length * 0.8 ? out.bytes.subarray(0, out.length) : out.copy();
   }
 
   /** @returns whether the event goes on */
