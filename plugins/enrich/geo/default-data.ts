@@ -46,11 +46,11 @@ export interface Sources {
 }
 
 export interface DefaultOptions {
-  /** Where the compacted file is kept, in its folder `geo`; undefined: made in memory, each time. */
+  /** Where the compacted file is kept, in its folder `geo`; undefined: in the user's cache directory. */
   readonly dataDir: string | undefined;
   readonly clock: Pick<Clock, 'now'>;
   readonly log?: Pick<Log, 'info' | 'warn'> | undefined;
-  /** For tests: other folders than those of the installed packages. */
+  /** For tests: other folders than those of the installed packages; without `dataDir` nothing of them is kept. */
   readonly sources?: Sources;
 }
 
@@ -60,7 +60,8 @@ export interface DefaultOptions {
  *
  * @throws MillraceError MR_GEO_DATABASE when neither package is there, or their data are damaged
  */
-export function openDefault({ dataDir, clock, log, sources = installedSources() }: DefaultOptions): CompactDatabase {
+export function openDefault(options: DefaultOptions): CompactDatabase {
+  const { dataDir, clock, log, sources = installedSources() } = options;
   const fingerprint = fingerprintOf(sources);
   if (fingerprint === undefined) {
     throw new MillraceError(
@@ -68,8 +69,9 @@ export function openDefault({ dataDir, clock, log, sources = installedSources() 
       'there are no IP data: neither of the packages ip2region and geoip-lite is installed (npm install without --omit=optional brings both, or name a file with `database`)',
     );
   }
+  const home = dataDir ?? (options.sources === undefined ? cacheDirOf(process.env) : undefined);
   const path =
-    dataDir === undefined ? undefined : join(dataDir, FOLDER, `default-${crc32(fingerprint).toString(16).padStart(8, '0')}.bin`);
+    home === undefined ? undefined : join(home, FOLDER, `default-${crc32(fingerprint).toString(16).padStart(8, '0')}.bin`);
   const kept = path === undefined ? undefined : openKept(path, fingerprint, log);
   if (kept) return kept;
   const startMs = clock.now();
@@ -78,6 +80,17 @@ export function openDefault({ dataDir, clock, log, sources = installedSources() 
   if (path !== undefined) keep(path, bytes, clock.now(), log);
   log?.info({ ms: clock.now() - startMs, bytes: bytes.length, path: database.path }, 'compacted the IP data of the packages');
   return database;
+}
+
+/**
+ * For what runs without a data directory (one-liners, `millrace test`), so that it does not wait for seconds each time.
+ *
+ * @see https://specifications.freedesktop.org/basedir-spec/latest/
+ */
+export function cacheDirOf(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const { XDG_CACHE_HOME: cache, HOME: home } = env;
+  if (cache?.startsWith('/') === true) return join(cache, 'millrace');
+  return home?.startsWith('/') === true ? join(home, '.cache', 'millrace') : undefined;
 }
 
 export function installedSources(): Sources {
