@@ -22,6 +22,8 @@ export interface ReplayInput {
 }
 
 const LOG_LIMIT_BYTES = 32 << 20;
+/** The outputs only forget. */
+const FINISH_MS = 10_000;
 
 /**
  * Reads the file to its end, as the tail source with that tag would, and shows every event that reaches an output.
@@ -53,6 +55,7 @@ export async function replayThrough(
   await pipeline.start();
   await pipeline.finished();
   await pipeline.quiesce();
+  await pipeline.finish(AbortSignal.timeout(FINISH_MS));
   const unparsed = pipeline.status().reduce((sum, { kind, dropped }) => sum + (kind === 'source' ? sumOf(dropped) : 0), 0);
   await pipeline.stop();
   return { unparsed };
