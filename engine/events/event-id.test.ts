@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import type { Place } from './batch.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { IdWriter } from './event-id.ts';
+
+interface Parts {
+  readonly segment: number;
+  readonly incarnation: bigint;
+  readonly offset: number;
+  readonly id: number;
+}
+
+function idOf({ id, ...place }: Parts): string {
+  const writer = new IdWriter();
+  const into = new ByteWriter(1);
+  writer.frame({ ...place, enteredMs: 0 });
+  writer.write(into, id);
+  return into.copy().toString();
+}
+
+const bitsOf = ({ segment, incarnation, offset, id }: Parts): bigint =>
+  (BigInt(segment) << 112n) | (incarnation << 72n) | (BigInt(offset) << 32n) | BigInt(id);
+
+describe('ids', () => {
+  for (const [parts, want] of [
+    [{ segment: 0, incarnation: 0n, offset: 0, id: 0 }, '0'.repeat(32)],
+    [{ segment: 0, incarnation: 0n, offset: 0, id: 1 }, `${'0'.repeat(31)}1`],
+    [{ segment: 0, incarnation: 0n, offset: 0, id: 31 << 8 }, `${'0'.repeat(29)}7o0`],
+    [{ segment: 0, incarnation: 0n, offset: 1, id: 0 }, `${'0'.repeat(25)}4000000`],
+    [{ segment: 0, incarnation: 0n, offset: 8, id: 0 }, `${'0'.repeat(24)}10000000`],
+    [{ segment: 2 ** 48 - 1, incarnation: 2n ** 40n - 1n, offset: 2 ** 40 - 1, id: 0xffff_ffff }, 'v'.repeat(32)],
+  ] as const) {
+    test(want, () => assert.equal(idOf(parts), want));
+  }
+
+  test('are the 160 bits in base 32, and sort as they do', () => {
+    const parts = fc.record({
+      segment: fc.nat({ max: 2 ** 48 - 1 }),
+      incarnation: fc.bigInt({ min: 0n, max: 2n ** 40n - 1n }),
+      offset: fc.nat({ max: 2 ** 40 - 1 }),
+      id: fc.nat({ max: 2 ** 32 - 1 }),
+    });
+    fc.assert(
+      fc.property(parts, parts, (one, other) => {
+        assert.equal(idOf(one), bitsOf(one).toString(32).padStart(32, '0'));
+        assert.equal(idOf(one) < idOf(other), bitsOf(one) < bitsOf(other));
+      }),
+    );
+  });
+
+  test('a head that is copied and a tail that is written make the same', () => {
+    const writer = new IdWriter();
+    const place: Place = { segment: 1_700_000_000_000, incarnation: 77n, offset: 123_457, enteredMs: 0 };
+    const [whole, parts] = [new ByteWriter(1), new ByteWriter(1)];
+    writer.frame(place);
+    for (const id of [0, 255, 256, 0x8000_0000, 0xffff_ff00]) {
+      writer.write(whole, id);
+      parts.raw(writer.head);
+      writer.tail(parts, id);
+    }
+    assert.deepEqual(parts.copy(), whole.copy());
+  });
+});
