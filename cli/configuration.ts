@@ -1,12 +1,14 @@
 /** A configuration as every command sees it: read, checked as a whole, with rules and targets. */
 import { accessSync, constants, statSync } from 'node:fs';
+import type * as z from 'zod';
 import { placesOf, readRules } from '../alerts/alerts.ts';
 import type { Rule } from '../alerts/rule.ts';
 import { checkConfig, readSystem } from '../engine/config/check.ts';
 import { loadConfig, loadConfigText, type LoadedConfig } from '../engine/config/load.ts';
 import type { Problem } from '../engine/config/model.ts';
-import { formatProblems, hasErrors } from '../engine/config/problems.ts';
+import { formatProblems, hasErrors, suggest } from '../engine/config/problems.ts';
 import type { SystemConfig } from '../engine/config/system.ts';
+import { shapeOf } from '../engine/config/validate.ts';
 import type { Placed } from '../engine/config/yaml.ts';
 import { bufferConfig } from '../engine/delivery/buffer-config.ts';
 import { MillraceError, messageOf } from '../engine/errors.ts';
@@ -72,11 +74,28 @@ function readTargets(placed: Placed | undefined, problems: Problem[]): Targets {
   if (parsed.success) return parsed.data;
   const placeOf = placesOf(placed);
   for (const issue of parsed.error.issues) {
-    const at = ['targets', ...issue.path].join('.');
-    problems.push({ severity: 'error', place: placeOf(issue.path as (string | number)[]), message: `${at}: ${issue.message}` });
+    const path = issue.path.filter((step) => typeof step !== 'symbol');
+    const at = ['targets', ...path].join('.');
+    if (issue.code === 'unrecognized_keys') {
+      const known = Object.keys(shapeOf(path.reduce<z.ZodType | undefined>(memberOf, targetsSchema)) ?? {});
+      for (const key of issue.keys) {
+        const hint = suggest(key, known);
+        problems.push({
+          severity: 'error',
+          place: placeOf([...path, key]),
+          message: `unknown parameter ${key} in ${at}`,
+          ...(hint === undefined ? {} : { hint }),
+        });
+      }
+    } else {
+      const message = issue.code === 'invalid_type' && issue.expected === 'object' ? 'expected a map' : issue.message;
+      problems.push({ severity: 'error', place: placeOf(path), message: `${at}: ${message}` });
+    }
   }
   return {};
 }
+
+const memberOf = (schema: z.ZodType | undefined, step: string | number): z.ZodType | undefined => shapeOf(schema)?.[step];
 
 /** Two checks may see the same thing wrong (the reader of `<system>` and the walk over the whole tree). */
 function unique(problems: readonly Problem[]): Problem[] {

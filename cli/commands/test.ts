@@ -18,6 +18,13 @@ export async function test(file: string, options: TestOptions, { out, err }: Str
   const configuration = await requireConfiguration({ path: options.config });
   const { rules } = configuration;
   if (rules.length === 0) throw new MillraceError('MR_CONFIG', `${options.config}: there are no rules under alerts`);
+  for (const name of options.expectFiring ?? []) {
+    if (rules.some((rule) => rule.name === name)) continue;
+    throw new MillraceError(
+      'MR_USAGE',
+      `--expect: there is no rule "${name}"; known are ${rules.map((rule) => rule.name).join(', ')}`,
+    );
+  }
   if (!existsSync(file)) throw new MillraceError('MR_NO_INPUT', `cannot read ${file}: there is no such file`);
   const replayer = new Replayer(rules);
   const input = {
