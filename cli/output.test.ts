@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ERROR_CODES, MillraceError } from '../engine/errors.ts';
+import { showError, table, visible, widthOf } from './output.ts';
+
+describe('nothing from the network acts on the terminal', () => {
+  for (const [text, want] of [
+    ['plain 中文\tand\nlines', 'plain 中文\tand\nlines'],
+    ['\u001b[31mred', '\\u{1b}[31mred'],
+    ['\r overwritten', '\\u{d} overwritten'],
+    ['\u202egnp.exe', '\\u{202e}gnp.exe'],
+    ['\u009b31m', '\\u{9b}31m'],
+    ['\0', '\\u{0}'],
+  ] as const) {
+    test(JSON.stringify(text), () => assert.equal(visible(text), want));
+  }
+});
+
+describe('columns', () => {
+  for (const [text, want] of [
+    ['', 0],
+    ['abc', 3],
+    ['浙江', 4],
+    ['é', 1],
+    ['e\u0301', 1],
+    ['한', 2],
+    ['😀', 2],
+  ] as const) {
+    test(`width of ${JSON.stringify(text)}`, () => assert.equal(widthOf(text), want));
+  }
+
+  test('numbers to the right, Chinese in line', () => {
+    assert.equal(
+      table(
+        ['REGION', 'COUNT', 'NOTE'],
+        [
+          ['浙江', 5, 'a'],
+          ['Texas', 1200, ''],
+        ],
+      ),
+      'REGION  COUNT  NOTE\n浙江        5  a\nTexas    1200\n',
+    );
+  });
+  test('no rows', () => assert.equal(table(['A', 'B'], []), 'A  B\n'));
+});
+
+describe('an error is shown with its code and its remedy', () => {
+  const shown = (error: unknown): [string, number] => {
+    let text = '';
+    const code = showError(error, (part) => (text += part));
+    return [text, code];
+  };
+  test('one of ours', () => {
+    const [text, code] = shown(new MillraceError('MR_CONNECT', 'cannot connect to 127.0.0.1:1'));
+    assert.equal(text, `error[MR_CONNECT]: cannot connect to 127.0.0.1:1\n  fix: ${ERROR_CODES.MR_CONNECT.remedy}\n`);
+    assert.equal(code, 69);
+  });
+  test('several lines start on a line of their own', () => {
+    const [text, code] = shown(new MillraceError('MR_CONFIG', 'a.conf:1:1: error: x\na.conf:2:1: error: y'));
+    assert.ok(text.startsWith('error[MR_CONFIG]: \na.conf:1:1: error: x\n'));
+    assert.equal(code, 78);
+  });
+  test('anything else is a defect of ours, without its stack', () => {
+    const [text, code] = shown(new TypeError('x is not a function'));
+    assert.match(text, /^error\[MR_INTERNAL\]: x is not a function\n {2}fix: /);
+    assert.doesNotMatch(text, /\n\s+at /);
+    assert.equal(code, 70);
+  });
+  test('a message with escapes', () => assert.match(shown(new MillraceError('MR_CONNECT', '\u001b[2J'))[0], /\\u\{1b\}\[2J/));
+});
