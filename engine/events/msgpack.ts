@@ -222,13 +222,23 @@ export class MsgpackReader {
     this.at += headerBytes(this.#bytes, this.at);
     const map: Record<string, unknown> = {};
     for (let left = count; left > 0; left--) {
-      const key = keyText(this.#value());
+      const key = this.#key();
       const value = this.#value();
       // An ordinary assignment to __proto__ would set the prototype.
       if (key === '__proto__') Object.defineProperty(map, key, { value, enumerable: true, writable: true, configurable: true });
       else map[key] = value;
     }
     return map;
+  }
+
+  #key(): string {
+    const b = this.#bytes;
+    const head = b[this.at] as number;
+    if (head < 0xa0 || head >= 0xc0) return keyText(this.#value());
+    const from = this.at + 1;
+    const to = from + (head & 31);
+    this.at = to;
+    return knownKey(b, from, to);
   }
 
   #array(count: number): unknown[] {
@@ -243,6 +253,33 @@ function textOrBytes(b: Buffer, from: number, to: number): string | Uint8Array {
   const text = b.toString('utf8', from, to);
   // Only a text that shows the replacement character can have lost bytes.
   return text.includes('\ufffd') && !isUtf8(b.subarray(from, to)) ? Uint8Array.from(b.subarray(from, to)) : text;
+}
+
+// Short keys by what they look like: a stream has few of them, and finding one takes a tenth of making its string.
+const KNOWN_KEYS = 1024;
+const knownBytes: (Buffer | undefined)[] = Array.from({ length: KNOWN_KEYS }, () => undefined);
+const knownTexts: string[] = Array.from({ length: KNOWN_KEYS }, () => '');
+
+/** The text of a key; at most 31 bytes. */
+export function knownKey(b: Buffer, from: number, to: number): string {
+  if (from === to) return '';
+  const mixed = Math.imul(
+    (b[from] as number) | ((b[to - 1] as number) << 8) | ((b[(from + to) >> 1] as number) << 16),
+    0x9e37_79b1,
+  );
+  const slot = ((mixed >>> 16) + (to - from)) & (KNOWN_KEYS - 1);
+  const known = knownBytes[slot];
+  if (known !== undefined && isSame(known, b, from, to)) return knownTexts[slot] as string;
+  const text = keyText(textOrBytes(b, from, to));
+  knownBytes[slot] = Buffer.from(b.subarray(from, to));
+  knownTexts[slot] = text;
+  return text;
+}
+
+function isSame(known: Buffer, b: Buffer, from: number, to: number): boolean {
+  if (known.length !== to - from) return false;
+  for (let n = 0; n < known.length; n++) if (known[n] !== b[from + n]) return false;
+  return true;
 }
 
 /** Keys that are not text are named as they print; Fluentd's records have text keys. */

@@ -1,4 +1,4 @@
-import { MsgpackReader, headerBytes, mapCount, skipValue, stringStart } from './msgpack.ts';
+import { MsgpackReader, headerBytes, knownKey, mapCount, skipValue, stringStart } from './msgpack.ts';
 import { writeMapHeader, writeString, writeValue } from './msgpack-write.ts';
 import type { Fields } from './batch.ts';
 import { ByteWriter, viewOf } from './byte-writer.ts';
@@ -248,14 +248,18 @@ export class PairTable {
     const record: Fields = {};
     for (let pair = 0; pair < this.#count; pair++) {
       if ((this.#where[pair] as number) < 0) continue;
-      const keyFrom = stringStart(this.#keyBuffer(pair), this.#keyAt[pair] as number);
-      const key =
-        keyFrom < 0
-          ? String(new MsgpackReader(this.#keyBuffer(pair), this.#keyAt[pair], this.#keyEnd[pair]).read())
-          : this.#keyBuffer(pair).toString('utf8', keyFrom, this.#keyEnd[pair]);
-      put(record, key, this.read(pair));
+      put(record, this.#keyText(pair), this.read(pair));
     }
     return record;
+  }
+
+  #keyText(pair: number): string {
+    const b = this.#keyBuffer(pair);
+    const at = this.#keyAt[pair] as number;
+    const end = this.#keyEnd[pair] as number;
+    const from = stringStart(b, at);
+    if (from < 0) return String(new MsgpackReader(b, at, end).read());
+    return from === at + 1 ? knownKey(b, from, end) : b.toString('utf8', from, end);
   }
 
   /** Writes the record as it stands now, as one map. */
