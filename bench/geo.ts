@@ -21,6 +21,8 @@ import { specialV4 } from '../plugins/enrich/geo/special.ts';
 
 const require = createRequire(import.meta.url);
 const ROUNDS = 5;
+/** `--smoke`: enough for the ratios to mean something, in seconds. */
+const SMOKE_LOOKUPS = 50_000;
 const RATIO_MIN = 5;
 const ZIPF_ADDRESSES = 10_000;
 
@@ -57,7 +59,7 @@ const PEERS: Readonly<Record<string, () => (text: string) => unknown>> = {
 
 const [first = '', ...rest] = process.argv.slice(2);
 if (first === '--peer') peer(rest[0] ?? '', Number(rest[1]));
-else compare(Number(first === '' ? 200_000 : first));
+else compare(first === '--smoke' ? SMOKE_LOOKUPS : Number(first === '' ? 200_000 : first));
 
 function compare(count: number): void {
   const reader = openReader();
