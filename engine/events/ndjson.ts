@@ -293,7 +293,8 @@ export class JsonWriter {
       if (value < 0) this.#bytes[this.#to++] = 0x2d;
       const whole = Math.floor(size);
       this.#digits(whole);
-      const rest = scaled - whole * scale;
+      // Whole numbers of 32 bits from here on: the remainder of a double is a call into C.
+      const rest = (scaled - whole * scale) | 0;
       if (rest > 0) this.#fraction(rest, places);
       this.#bytes[this.#to++] = COMMA;
     } else this.#ascii(Number.isFinite(value) ? `${value},` : 'null,');
@@ -302,7 +303,7 @@ export class JsonWriter {
   /** A point and `rest` as that many places, without the zeros at the end. */
   #fraction(rest: number, places: number): void {
     this.#bytes[this.#to++] = 0x2e;
-    for (; rest % 10 === 0; places--) rest /= 10;
+    for (; rest % 10 === 0; places--) rest = (rest / 10) | 0;
     this.#padded(rest, places);
   }
 
@@ -311,11 +312,12 @@ export class JsonWriter {
     if (value >= 1e9) {
       const billions = Math.floor(value / 1e9);
       this.#digits(billions);
-      return this.#padded(value - billions * 1e9, 9);
+      return this.#padded((value - billions * 1e9) | 0, 9);
     }
+    const small = value | 0;
     let count = 1;
-    for (let limit = 10; limit <= value; limit *= 10) count++;
-    this.#padded(value, count);
+    for (let limit = 10; limit <= small; limit *= 10) count++;
+    this.#padded(small, count);
   }
 
   /** @param value  below 10^9 */
@@ -342,7 +344,7 @@ export class JsonWriter {
     for (let n = 0; n < 20; n += 4) output.setInt32(to + n, this.#prefixView.getInt32(n, true), true);
     output.setUint8(to + 20, 0x2e);
     this.#to = to + 21;
-    this.#padded(nanoseconds % 1e9, 9);
+    this.#padded(nanoseconds < 1e9 ? nanoseconds | 0 : nanoseconds % 1e9, 9);
     this.#ascii('Z",');
   }
 }
