@@ -53,7 +53,7 @@ const INTERVALS_MAX = 720;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 // The descriptions are for reference pages and the JSON Schema.
-const RULE_INPUT = z.strictObject({
+export const RULE_SCHEMA = z.strictObject({
   name: text()
     .refine((name) => NAME.test(name), 'expected a name of letters, digits, dots, dashes and underscores, at most 64')
     .describe('Name of the rule; part of the keys of its items in Zabbix.'),
@@ -135,11 +135,11 @@ function parseRule(data: unknown, report: Report): Rule | undefined {
     isWrong = true;
     report(path, message, hint);
   };
-  const parsed = RULE_INPUT.safeParse(data);
+  const parsed = RULE_SCHEMA.safeParse(data);
   if (!parsed.success) for (const issue of parsed.error.issues) reportIssue(issue, fail);
   if (!parsed.success && !isMap(data)) return undefined;
   // The parts below are read in any case, so that everything wrong is said at once.
-  const given: Partial<z.output<typeof RULE_INPUT>> = parsed.success ? parsed.data : isMap(data) ? data : {};
+  const given: Partial<z.output<typeof RULE_SCHEMA>> = parsed.success ? parsed.data : isMap(data) ? data : {};
   const measure = readMeasure(given.measure, fail);
   const where = given.where === undefined ? ALL : readWhere(given.where, ['where'], fail);
   const unit = isMap(given.measure) && 'ratio' in given.measure ? 'ratio' : 'number';
@@ -180,7 +180,7 @@ const ALL: Where = { op: 'all' };
 function reportIssue(issue: z.core.$ZodIssue, report: Report): void {
   const path = issue.path.filter((step) => typeof step !== 'symbol');
   if (issue.code === 'unrecognized_keys') {
-    const known = Object.keys(RULE_INPUT.shape);
+    const known = Object.keys(RULE_SCHEMA.shape);
     for (const key of issue.keys) {
       const near = closest(key, known);
       report(

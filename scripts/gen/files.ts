@@ -3,6 +3,7 @@ import { findDefinitions, PLACES } from './definitions.ts';
 import { renderReference } from './reference.ts';
 import { renderRegistry } from './registry.ts';
 import { renderSchema } from './schema.ts';
+import { renderSections } from './sections.ts';
 
 export interface Generated {
   /** Path from the root → text. */
@@ -19,6 +20,7 @@ export async function generate(): Promise<Generated> {
   const files = new Map<string, string>();
   for (const place of PLACES) files.set(`${place}/all.gen.ts`, renderRegistry(place, found));
   for (const [page, text] of renderReference(found)) files.set(`docs/reference/${page}`, text);
+  for (const [page, text] of renderSections()) files.set(`docs/reference/${page}`, text);
   files.set('schema/millrace.schema.json', renderSchema(found));
   return { files, failures };
 }

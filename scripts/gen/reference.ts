@@ -20,7 +20,7 @@ const KINDS = {
 export function renderReference(all: readonly Found[]): Map<string, string> {
   const pages = new Map<string, string>();
   const index = [
-    `<!-- ${HEAD} -->\n# Reference\n\nEvery component, from its own declaration. [Error codes](errors.md) have a page of their own.\n`,
+    `<!-- ${HEAD} -->\n# Reference\n\nEvery component, from its own declaration. And what is no component: [system](system.md), [buffer](buffer.md), [rules](alerts.md), [targets](targets.md), [error codes](errors.md).\n`,
   ];
   for (const kind of Object.keys(KINDS) as Kind[]) {
     const ofKind = all.filter((one) => one.definition.kind === kind);
@@ -59,7 +59,7 @@ function renderPage({ definition, file }: Found): string {
   return parts.join('');
 }
 
-function renderFields(all: readonly FieldInfo[], path = ''): string {
+export function renderFields(all: readonly FieldInfo[], path = ''): string {
   const fields = foldNumbered(all);
   const rows = fields.map((field) => {
     const type =
