@@ -5,7 +5,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { cli, eventually, startMillrace, type Ended } from './mission-process.ts';
+import { cli, endAll, eventually, startMillrace, type Ended } from './mission-process.ts';
 
 /** Files of the folder that the commands below work in; PORT is taken by another process, FREE by nobody. */
 const FILES: Readonly<Record<string, string | Buffer>> = {
@@ -120,6 +120,7 @@ describe('wrong things', { concurrency: 2 }, () => {
     for (const [name, text] of Object.entries(FILES)) writeFileSync(join(folder, name), fill(text));
   });
   after(async () => {
+    await endAll();
     await new Promise((done) => taken.close(done));
     rmSync(folder, { recursive: true, force: true });
   });

@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createRequire } from 'node:module';
 import { seededCorpus, type Corpus, type Figures } from './mission-corpus.ts';
-import { eventually, startMillrace, type Running } from './mission-process.ts';
+import { endAll, eventually, startMillrace, type Running } from './mission-process.ts';
 
 const WAIT_MS = 60_000;
 const DRAINS = `
@@ -106,7 +106,10 @@ describe('the same figures', () => {
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'millrace-figures-'));
   });
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  after(async () => {
+    await endAll();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   const start = async (name: string, source: string, workers: number): Promise<[string, Running]> => {
     const home = mkdtempSync(join(folder, `${name}-`));

@@ -24,6 +24,19 @@ function environmentOf(env: Environment): NodeJS.ProcessEnv {
   return { ...rest, NO_COLOR: '1', NODE_COMPILE_CACHE: join(tmpdir(), 'millrace-compile-cache'), ...env };
 }
 
+const alive = new Set<ChildProcess>();
+
+/** Kills what still runs, as after a test that failed: its pipes would keep this process from ending. */
+export async function endAll(): Promise<void> {
+  await Promise.all(
+    [...alive].map((child) => {
+      const ended = new Promise((done) => child.once('close', done));
+      child.kill('SIGKILL');
+      return ended;
+    }),
+  );
+}
+
 interface Started {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
@@ -33,6 +46,8 @@ interface Started {
 
 function start(args: readonly string[], env: Environment, cwd = process.cwd()): Started {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: environmentOf(env), cwd });
+  alive.add(child);
+  child.once('close', () => alive.delete(child));
   let out = '';
   let err = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));

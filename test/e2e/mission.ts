@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { ZabbixApi } from '../../alerts/zabbix/api.ts';
 import type { DaemonStatus } from '../../cli/daemon.ts';
 import { accessLine, corpusOf, seededCorpus, type Corpus } from './mission-corpus.ts';
-import { cli, eventually, startMillrace, type Ended, type Environment, type Running } from './mission-process.ts';
+import { cli, endAll, eventually, startMillrace, type Ended, type Environment, type Running } from './mission-process.ts';
 import { readNewClient, readOldClient, readZabbix, renderSums, type Documents, type Row } from './mission-readers.ts';
 
 const { values: options } = parseArgs({ options: { corpus: { type: 'string' } } });
@@ -320,7 +320,7 @@ process.exitCode = sums.failed > 0 ? 1 : 0;
 
 /** Everything under our name; what is not there is no trouble. */
 async function clearAway(): Promise<void> {
-  await millrace?.stop();
+  await endAll();
   for (const url of [SERVERS.ELASTICSEARCH_URL, SERVERS.OPENSEARCH_URL, SERVERS.ELASTICSEARCH7_URL]) {
     if (url === undefined) continue;
     const stored = url === SERVERS.ELASTICSEARCH7_URL ? `/${INDICES}` : `/_data_stream/${INDEX}`;
