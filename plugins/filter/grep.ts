@@ -71,10 +71,10 @@ export const grepFilter = defineFilter({
   create(parsed) {
     const { all, any, notAll, notAny } = collect(parsed).conditions;
     const keeps = (event: EventView): boolean =>
-      all.every((one) => matches(event, one)) &&
-      (any.length === 0 || any.some((one) => matches(event, one))) &&
-      (notAll.length === 0 || !notAll.every((one) => matches(event, one))) &&
-      !notAny.some((one) => matches(event, one));
+      everyMatches(event, all) &&
+      (any.length === 0 || someMatches(event, any)) &&
+      (notAll.length === 0 || !everyMatches(event, notAll)) &&
+      !someMatches(event, notAny);
     return {
       reads: [...all, ...any, ...notAll, ...notAny].map(({ key }) => key),
       process(event) {
@@ -87,6 +87,17 @@ export const grepFilter = defineFilter({
 /** A missing field is the empty text; maps and lists appear as Ruby prints them. */
 function matches(event: EventView, { key, pattern }: Expression): boolean {
   return pattern.test(event.str(key) ?? rubyText(event.value(key)));
+}
+
+// Loops, because closures over the event would be made anew for each one.
+function everyMatches(event: EventView, expressions: readonly Expression[]): boolean {
+  for (const one of expressions) if (!matches(event, one)) return false;
+  return true;
+}
+
+function someMatches(event: EventView, expressions: readonly Expression[]): boolean {
+  for (const one of expressions) if (matches(event, one)) return true;
+  return false;
 }
 
 /** Outside of a group, all of `regexp` must match and none of `exclude` may. */
