@@ -35,6 +35,7 @@ const FILES: Readonly<Record<string, string | Buffer>> = {
   'no-targets.yaml': 'config: []\n',
   'zabbix.yaml': 'config: []\ntargets:\n  zabbix: { url: "http://127.0.0.1:FREE/", user: Admin, password: sesame }\n',
   'elastic.yaml': 'config: []\ntargets:\n  elasticsearch: { hosts: "http://127.0.0.1:FREE" }\n',
+  'kibana.yaml': 'config: []\ntargets:\n  kibana: { file: boards.ndjson }\n',
   'no-rules.yaml': 'config: []\n',
   'rules.yaml': 'config: []\nalerts:\n  - { name: a, measure: count, condition: "> 1" }\n',
 };
@@ -82,7 +83,8 @@ const WRONG: readonly (readonly [what: string, args: readonly string[], code: nu
   ['unknown input', ['run', '--from', 'kafka:x'], 64, [/kafka:x/, /tail:PATH/]],
   ['unknown output', ['run', '--from', 'sample', '--to', 'kafka'], 64, [/kafka/, /stdout/]],
   ['unknown parser', ['run', '--from', 'tail:x', '--format', 'apache3'], 78, [/apache3/, /did you mean "?apache2/]],
-  ['no question can be asked', ['apply', '-c', 'no-targets.yaml'], 78, [/no targets/]],
+  ['nothing to apply', ['apply', '-c', 'no-targets.yaml'], 78, [/no targets/]],
+  ['nobody can be asked', ['apply', '-c', 'kibana.yaml'], 64, [/nobody can be asked/, /--yes/]],
   ['Zabbix down', ['plan', '-c', 'zabbix.yaml'], 69, [/127\.0\.0\.1:FREE/]],
   ['Elasticsearch down', ['plan', '-c', 'elastic.yaml'], 69, [/127\.0\.0\.1:FREE/]],
   ['nothing runs here', ['status', '--data', 'data-of-nobody'], 69, [/data-of-nobody/]],
