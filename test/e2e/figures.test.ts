@@ -167,6 +167,36 @@ describe('the same figures', () => {
     });
   }
 
+  test('tail: stopped and started again at any moment, while the log is written', async () => {
+    const source =
+      '<source>\n  @type tail\n  path access.log\n  tag access\n  read_from_head true\n  read_block_size 4096\n  <parse>\n    @type apache2\n  </parse>\n</source>\n';
+    const bytes = Buffer.from(whole.text);
+    const home = mkdtempSync(join(folder, 'restart-'));
+    const conf = join(home, 'fluent.conf');
+    const log = join(home, 'access.log');
+    writeFileSync(conf, `<system>\n  port 0\n</system>\n${source}${DRAINS}`);
+    writeFileSync(log, '');
+    const parts = 40;
+    const write = (from: number, to: number): void =>
+      appendFileSync(log, bytes.subarray(Math.floor((bytes.length * from) / parts), Math.floor((bytes.length * to) / parts)));
+    for (const [round, waitMs] of [0, 5, 20, 60, 150].entries()) {
+      write(round * 8, round * 8 + 5);
+      const running = await startMillrace(['-c', conf], join(home, 'data'), {});
+      write(round * 8 + 5, round * 8 + 6);
+      await new Promise((done) => setTimeout(done, waitMs));
+      write(round * 8 + 6, round * 8 + 7);
+      const ending = running.stop();
+      write(round * 8 + 7, round * 8 + 8);
+      const { code, err } = await ending;
+      assert.equal(code, 0, err);
+      assert.doesNotMatch(err, /"level":"error"/);
+    }
+    const last = await startMillrace(['-c', conf], join(home, 'data'), {});
+    await delivered(home, whole.figures.lines);
+    assert.equal((await last.stop()).code, 0);
+    assert.deepEqual(found(home), wanted(whole));
+  });
+
   for (const workers of [1, 2]) {
     test(`forward: ${workers} workers, four connections`, async () => {
       const source =
