@@ -36,7 +36,7 @@ describe('json', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (record) => {
         const text = runFormatter(formatter, { record, time }).toString('utf8');
-        assert.deepEqual(JSON.parse(text), JSON.parse(JSON.stringify(record).replaceAll('-0,', '0,')));
+        assert.deepEqual(JSON.parse(text), JSON.parse(JSON.stringify(record)));
       }),
       { numRuns: 300 },
     );
