@@ -78,8 +78,9 @@ export class Pipeline {
     const { outputs, filters, consumers, sources } = this.#built;
     try {
       for (const { runner } of outputs) await runner.start();
-      for (const { made } of outputs) void this.#probe(made.component, made.log);
       for (const { component } of filters) await component.start?.();
+      // Behind the filters: one that prepares data for seconds would let the time limit of a probe pass.
+      for (const { made } of outputs) void this.#probe(made.component, made.log);
       for (const { component } of consumers) await component.start?.();
       for (const { consumer } of this.#tapStatus) await consumer.start?.();
       for (const { component } of sources) await component.start();
