@@ -82,6 +82,18 @@ export async function readNewClient(url: string, index: string): Promise<Documen
   }
 }
 
+/** Documents that have all of these values. */
+export async function countMatches(url: string, index: string, values: Readonly<Record<string, string>>): Promise<number> {
+  const client = new Client({ node: url, Transport: PlainTransport, enableMetaHeader: false });
+  try {
+    await client.indices.refresh({ index });
+    const filter = Object.entries(values).map(([field, value]) => ({ term: { [field]: value } }));
+    return (await client.count({ index, query: { bool: { filter } } })).count;
+  } finally {
+    await client.close();
+  }
+}
+
 interface OldClient {
   readonly indices: {
     refresh(options: object): Promise<unknown>;
@@ -124,11 +136,12 @@ interface Series {
 export async function renderSums(web: string, target: string, by: string): Promise<Readonly<Record<string, number>>> {
   const query = new URLSearchParams({ target, from: '-30min', format: 'json', noCache: '1' });
   const series = (await (await fetch(`${web}/render?${query.toString()}`)).json()) as Series[];
-  const sums: [string, number][] = series.map(({ tags, datapoints }) => [
-    tags[by] ?? '',
-    datapoints.reduce((sum, [value]) => sum + (value ?? 0), 0),
-  ]);
-  return Object.fromEntries(sums.sort(([a], [b]) => a.localeCompare(b)));
+  const sums: Record<string, number> = {};
+  for (const { tags, datapoints } of series) {
+    const label = tags[by] ?? '';
+    sums[label] = datapoints.reduce((sum, [value]) => sum + (value ?? 0), sums[label] ?? 0);
+  }
+  return Object.fromEntries(Object.entries(sums).sort(([a], [b]) => a.localeCompare(b)));
 }
 
 export type Row = Readonly<Record<string, unknown>>;

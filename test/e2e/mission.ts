@@ -12,10 +12,19 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ZabbixApi } from '../../alerts/zabbix/api.ts';
+import { startService } from '../../service/start.ts';
 import type { DaemonStatus } from '../../cli/daemon.ts';
 import { accessLine, corpusOf, seededCorpus, type Corpus } from './mission-corpus.ts';
 import { cli, endAll, eventually, startMillrace, type Ended, type Environment, type Running } from './mission-process.ts';
-import { readNewClient, readOldClient, readZabbix, renderSums, type Documents, type Row } from './mission-readers.ts';
+import {
+  countMatches,
+  readNewClient,
+  readOldClient,
+  readZabbix,
+  renderSums,
+  type Documents,
+  type Row,
+} from './mission-readers.ts';
 
 const { values: options } = parseArgs({ options: { corpus: { type: 'string' } } });
 const corpus: Corpus = options.corpus === undefined ? seededCorpus(10_000, 1) : corpusOf(resolve(options.corpus));
@@ -162,12 +171,12 @@ function dataDirectory(name: string): string {
   return path;
 }
 
-const problems = (): Promise<Row[]> =>
+const problems = (rule = 'error-ratio'): Promise<Row[]> =>
   readZabbix(zabbix, 'problem.get', {
     output: 'extend',
     selectTags: 'extend',
     tags: [
-      { tag: 'rule', value: 'error-ratio', operator: 1 },
+      { tag: 'rule', value: rule, operator: 1 },
       { tag: 'millrace-owner', value: NAME, operator: 1 },
     ],
   });
@@ -314,6 +323,74 @@ await step('the log into plain indices of Elasticsearch 7.17', ['ELASTICSEARCH7_
   assertDocuments(found, corpus.figures);
   for (const name of found.indices) assert.match(name, new RegExp(`^${NAME}-\\d{4}\\.\\d\\d\\.\\d\\d$`));
 });
+
+await step(
+  'the core service: logs through forward, metrics through statsd, failed log-ins of one province become a problem',
+  ['ELASTICSEARCH_URL', 'GRAPHITE_WEB', 'CARBON', 'ZABBIX_API', 'ZABBIX_SENDER'],
+  async () => {
+    const started = await startMillrace(['-c', CONFIG], join(folder, 'data-elasticsearch'), settings);
+    const portOf = async (type: string): Promise<number> => {
+      const { components } = await started.status();
+      const [address = ''] = components.filter((each) => each.type === type).flatMap((each) => each.addresses ?? []);
+      return Number(address.split(':').at(-1));
+    };
+    const host = '127.0.0.1';
+    const service = await startService({
+      directory: join(folder, 'service'),
+      fluent: { host, port: await portOf('forward') },
+      statsd: { host, port: await portOf('statsd') },
+      accounts: 2,
+      fsync: false,
+    });
+    const began = Date.now();
+    for (let n = 0; n < 25; n++) {
+      const answer = await fetch(`http://${host}:${service.port}/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-forwarded-for': '36.16.0.1' },
+        body: JSON.stringify({ account: 'nobody', password: `guess ${n}` }),
+      });
+      await answer.arrayBuffer();
+      assert.equal(answer.status, 401);
+    }
+    const problem = await eventually('a problem of one province', 60_000, async () => (await problems('login-failures'))[0], 500);
+    const took = Date.now() - began;
+    assert.equal(problem['severity'], '2');
+    assert.match(String(problem['name']), /: Zhejiang$/);
+    // The first group of a rule needs a discovery, and the items that it makes have to reach the trapper.
+    console.log(`# the problem was seen ${took} ms after the first failure`);
+    await service.stop();
+    const status = await started.status();
+    assertBalanced(status);
+    const { code, err } = await started.stop();
+    assert.equal(code, 0, err);
+    const failures = await countMatches(need('ELASTICSEARCH_URL'), INDEX, {
+      'event.dataset': 'core.access',
+      'event.action': 'login',
+      'event.outcome': 'failure',
+      'source.geo.region_iso_code': 'CN-ZJ',
+    });
+    assert.equal(failures, 25);
+    const web = need('GRAPHITE_WEB');
+    const asked = (name: string, ...more: string[]): string =>
+      `seriesByTag(${[`name=${name}`, ...more].map((part) => `'${part}'`).join(',')})`;
+    for (const [target, want] of [
+      // Counted from its log, and by itself.
+      [asked('stats_counts.auth.failures', `service=${NAME}`), 25],
+      [asked('stats.timers.web.latency.count', `service=${NAME}`), 25],
+    ] as const) {
+      const sum = async (): Promise<number> => sumOf(await renderSums(web, target, 'name'));
+      await eventually(`${want} of ${target}`, 15_000, async () => ((await sum()) >= want ? true : undefined), 500);
+      assert.equal(await sum(), want, target);
+    }
+    const requests = asked('stats_counts.core.http.requests', 'action=login', 'status=401');
+    await eventually(
+      requests,
+      15_000,
+      async () => (sumOf(await renderSums(web, requests, 'name')) >= 25 ? true : undefined),
+      500,
+    );
+  },
+);
 
 await clearAway();
 console.log(`${sums.passed} passed, ${sums.failed} failed${sums.skipped > 0 ? `, ${sums.skipped} skipped` : ''}`);
