@@ -12,6 +12,7 @@ import type { EventData } from 'node:test';
 const ROOT = resolve(import.meta.dirname, '..');
 const ALL_MS = 280_000;
 const SHARED = '--in-this-process';
+const SEED = new URL('seed-properties.ts', import.meta.url).href;
 /** How a child hands its sums over: the last line it prints. */
 const SUMS = '# sums ';
 
@@ -28,6 +29,7 @@ const wanted = process.argv.slice(2).filter((argument) => argument !== SHARED);
 const files = selectFiles(wanted);
 
 if (process.argv.includes(SHARED)) {
+  await import('./seed-properties.ts');
   const sums = await runGroup(files.shared, 'none');
   process.stdout.write(`${SUMS}${JSON.stringify(sums)}\n`, () => {
     reportLeftovers();
@@ -84,7 +86,7 @@ async function runGroup(group: readonly string[], isolation: 'none' | 'process')
     cwd: ROOT,
     files: group.map((file) => resolve(ROOT, file)),
     isolation,
-    ...(isolation === 'process' ? { concurrency: 2 } : {}),
+    ...(isolation === 'process' ? { concurrency: 2, execArgv: ['--import', SEED] } : {}),
     timeout: 120_000,
   });
   return await new Promise((done, refuse) => {
