@@ -15,11 +15,14 @@ export function checkPackage(json: string): string[] {
 
 export function checkLock(json: string): string[] {
   const { packages = {} } = JSON.parse(json) as {
-    packages?: Record<string, { resolved?: string; integrity?: string; link?: boolean }>;
+    packages?: Record<string, { resolved?: string; integrity?: string; optional?: boolean; engines?: { node?: string } }>;
   };
-  return Object.entries(packages).flatMap(([name, { resolved, integrity }]) => {
+  return Object.entries(packages).flatMap(([name, { resolved, integrity, optional, engines }]) => {
     if (name === '') return [];
     if (resolved !== undefined) return [`package-lock.json: ${name} names a host; run npm with the .npmrc of this checkout`];
+    // npm on Node.js 20 leaves such a package out without a word, and then runs our Node.js without it.
+    if (optional === true && /^>=\s*(?:2[1-9]|[3-9]\d)/.test(engines?.node ?? ''))
+      return [`package-lock.json: ${name} is optional and refuses Node.js 20, so npm skips it there; make it a dependency`];
     return integrity === undefined ? [`package-lock.json: ${name} has no integrity; install it again`] : [];
   });
 }

@@ -85,6 +85,8 @@ test('the lock file names no host', () => {
   assert.deepEqual(checkLock(lock({ integrity: 'sha512-x' })), []);
   assert.equal(checkLock(lock({ integrity: 'sha512-x', resolved: 'somewhere' })).length, 1);
   assert.equal(checkLock(lock({})).length, 1);
+  assert.equal(checkLock(lock({ integrity: 'sha512-x', optional: true, engines: { node: '>=24' } })).length, 1);
+  assert.deepEqual(checkLock(lock({ integrity: 'sha512-x', engines: { node: '>=24' } })), []);
 });
 
 test('headings and code of a document', () => {
