@@ -109,6 +109,7 @@ describe('what ends a connection', () => {
     ['an option that is no map', encode(['t', entries, 5])],
     ['entries that are no MessagePack', encode(['t', Buffer.of(0xc1)])],
     ['entries nested too deep', deep],
+    ['a tag that is cut off', Buffer.of(0x92, 0xd9)],
   ] as const) {
     test(name, () => assert.throws(() => read(bytes), ForwardError));
   }

@@ -54,6 +54,7 @@ export function readRequest(
   if (count === 0) return { batch: undefined, skipped: 1, truncated: false, chunk: undefined };
   const tagAt = start + headerBytes(bytes, start);
   const secondAt = skipValue(bytes, tagAt, end);
+  if (secondAt < 0) throw new ForwardError('the message ends inside its tag, or is no MessagePack');
   const from = stringStart(bytes, tagAt);
   const second = secondAt < end && count > 1 ? shapeOf(bytes, secondAt) : 'none';
   const option = readOption(
