@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { Problem, SourcePlace } from '../engine/config/model.ts';
 import { duration, integer, oneOf, text } from '../engine/units.ts';
 import { compilePattern } from '../engine/pipeline/match-pattern.ts';
-import { closest } from './closest.ts';
+import { closest } from '../engine/config/problems.ts';
 import { parseThreshold, type Threshold } from './threshold.ts';
 import { parseWhere, renderWhereError, type Where } from './where.ts';
 

@@ -1,7 +1,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { MillraceError, messageOf } from '../../engine/errors.ts';
+import { closeServer, listenError } from '../../engine/net/listen.ts';
 
 export interface ListenOptions {
   readonly bind: string;
@@ -133,21 +133,6 @@ class Lines {
 function portOf(server: Server): number {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-async function closeServer(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
-  if (!server.listening) return;
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const socket of sockets) socket.destroy();
-  await closed;
-}
-
-function listenError(error: Error, protocol: string, bind: string, port: number): MillraceError {
-  const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-  const where = `${protocol} ${bind.includes(':') ? `[${bind}]` : bind}:${port}`;
-  return isTaken
-    ? new MillraceError('MR_PORT_TAKEN', `cannot listen on ${where}: another process does`, { cause: error })
-    : new MillraceError('MR_LISTEN', `cannot listen on ${where}: ${messageOf(error)}`, { cause: error });
 }
 
 /**
