@@ -165,6 +165,8 @@ export type Verdict =
       readonly refused?: readonly { readonly index: number; readonly reason: string }[];
       /** Why, for `status`, when something is to be tried again. */
       readonly reason?: string;
+      /** 'stalled': nothing moves until somebody acts (credentials, a block, a missing pipeline), and `status` says so. */
+      readonly state?: 'stalled';
     };
 
 /** A throw from `write` counts as `{ retry: 'all' }` with the message as its reason. */
