@@ -3,7 +3,7 @@ import type { Ack, Consumer, ConsumerContext, Context, Filter, Output, Source, S
 import type { Section } from '../config/model.ts';
 import { childSections, paramText, sectionToInput } from '../config/section.ts';
 import { bufferConfig } from '../delivery/buffer-config.ts';
-import { deadLetters } from '../delivery/dead-letters.ts';
+import { DeadLetters } from '../delivery/dead-letters.ts';
 import { OutputRunner } from '../delivery/output-runner.ts';
 import { MillraceError } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
@@ -143,7 +143,7 @@ export class Builder {
   }
 
   #output(section: Section, made: Made<Output>): OutputRunner {
-    const { clock, random, dataDir } = this.#maker.around;
+    const { clock, random, dataDir, worker } = this.#maker.around;
     const [buffer] = childSections(section, 'buffer');
     const input = buffer === undefined ? {} : { ...sectionToInput(buffer, (name) => name === '@type'), '@arg': buffer.arg };
     const runner = new OutputRunner({
@@ -155,7 +155,7 @@ export class Builder {
       clock,
       log: made.log,
       random,
-      bury: deadLetters(dataDir, made.id, made.log),
+      bury: new DeadLetters({ directory: dataDir, output: made.id, log: made.log, clock, worker, metrics: made.metrics }).bury,
     });
     this.#built.outputs.push({ made, runner });
     return runner;

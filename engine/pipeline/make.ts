@@ -47,7 +47,7 @@ export interface Made<C = unknown> {
   readonly config: unknown;
   readonly account: Account;
   readonly log: Log;
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: Record<string, number>;
 }
 
 /** Sections that the engine reads itself. */
