@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import type { Batch } from '../events/batch.ts';
 import { makeBatch, readBatch } from '../testing/driver.ts';
 import { OpenChunk, selectEvents } from './chunk.ts';
+import { Progress } from './progress.ts';
 import { Ticket } from './ticket.ts';
 
 const place = { incarnation: 1n, segment: 2, offset: 3, enteredMs: 4 };
@@ -36,15 +37,17 @@ describe('a chunk', () => {
     });
 
   test('lets go of its tickets once', () => {
-    let done = 0;
-    const ticket = new Ticket(() => done++);
+    const progress = new Progress();
+    progress.begin(0, 7);
+    const ticket = new Ticket(progress, 0, 7);
     ticket.hold();
     const chunk = new OpenChunk(0);
     chunk.add(batchOf('a', 0, 1), ticket);
     ticket.release();
+    assert.equal(progress.lowWater, 0);
     chunk.release();
     chunk.release();
-    assert.equal(done, 1);
+    assert.equal(progress.lowWater, 7);
   });
 });
 

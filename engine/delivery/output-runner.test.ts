@@ -7,7 +7,7 @@ import { FakeClock, makeBatch, readBatch, type LogLine } from '../testing/driver
 import { Account, sumOf } from '../telemetry/accounts.ts';
 import { bufferConfig } from './buffer-config.ts';
 import { OutputRunner } from './output-runner.ts';
-import { Ticket } from './ticket.ts';
+import { Progress } from './progress.ts';
 
 type Write = (chunk: Chunk, signal: AbortSignal) => Promise<Verdict>;
 
@@ -23,7 +23,16 @@ class Bench {
   readonly writes: { numbers: number[]; attempt: number; id: string; atMs: number }[] = [];
   readonly runner: OutputRunner;
   /** Frames that nobody holds any more. */
-  released = 0;
+  readonly progress = new (class extends Progress {
+    released = 0;
+    override finish(position: number): void {
+      super.finish(position);
+      this.released++;
+    }
+  })();
+  get released(): number {
+    return this.progress.released;
+  }
   #next = 0;
   readonly #startMs: number;
 
@@ -47,6 +56,8 @@ class Bench {
       clock: this.clock,
       log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
       random: () => 0.5,
+      progress: this.progress,
+      memoryLimitBytes: 64 << 20,
       bury: (letters) => {
         for (const { batch, reason } of letters) for (const n of numbersOf([batch])) this.buried.push({ n, reason });
       },
@@ -55,7 +66,9 @@ class Bench {
 
   /** Hands over a frame of so many events, numbered on and on. */
   take(count: number, tag = 't'): void {
-    const ticket = new Ticket(() => this.released++);
+    const frame = { batch: makeBatch([], tag), label: '', position: this.#next, end: this.#next + count };
+    const ticket = this.runner.ticket(frame);
+    assert.ok(ticket);
     const records = range(this.#next, (this.#next += count)).map((n) => ({ record: { n } }));
     this.runner.take(makeBatch(records, tag), ticket);
     ticket.release();

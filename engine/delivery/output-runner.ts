@@ -1,11 +1,13 @@
 import type { Clock, Log, Output, Verdict } from '../component.ts';
 import { messageOf } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
+import type { Frame, Position } from '../log/entrance-log.ts';
 import type { Account } from '../telemetry/accounts.ts';
 import type { BufferConfig } from './buffer-config.ts';
 import { OpenChunk, selectEvents } from './chunk.ts';
 import { isGivenUp, nextTryMs } from './retry.ts';
-import type { Ticket } from './ticket.ts';
+import type { Progress } from './progress.ts';
+import { Ticket } from './ticket.ts';
 
 export interface DeadLetter {
   readonly batch: Batch;
@@ -22,6 +24,10 @@ export interface OutputRunnerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
+  /** Where the output stands in the log. */
+  readonly progress: Progress;
+  /** Bytes that may wait in memory; beyond, `isFull` is true until `onRoom` is called. */
+  readonly memoryLimitBytes: number;
   /** Takes events that will never be delivered, with the reason; they count as dropped. */
   readonly bury: (letters: readonly DeadLetter[]) => void;
 }
@@ -50,10 +56,15 @@ export class OutputRunner {
   #wake: Disposable | undefined;
   #idle: (() => void)[] = [];
   readonly #abort = new AbortController();
+  /** Called when an output that was full has room again. */
+  onRoom: (() => void) | undefined;
+  /** Called when the low-water mark has moved. */
+  onProgress: (() => void) | undefined;
 
   constructor(options: OutputRunnerOptions) {
     this.#o = options;
     this.#byTag = options.config['@arg'].split(',').some((key) => key.trim() === 'tag');
+    options.progress.onMoved = () => this.onProgress?.();
     const mode = options.config.flush_mode;
     this.#immediate =
       mode === 'immediate' || (mode === 'default' && options.flush === 'immediate') || options.config.flush_interval === 0;
@@ -69,6 +80,26 @@ export class OutputRunner {
   /** `ok`, or why nothing moves. */
   get state(): { readonly state: string; readonly reason?: string } {
     return this.#retryReason === undefined ? { state: 'ok' } : { state: 'retrying', reason: this.#retryReason };
+  }
+
+  get lowWater(): Position {
+    return this.#o.progress.lowWater;
+  }
+
+  /** So much waits in memory that the pipeline shall read no further for this output. */
+  get isFull(): boolean {
+    return this.#waitingBytes >= this.#o.memoryLimitBytes;
+  }
+
+  /**
+   * Every frame is announced, in order.
+   *
+   * @returns the ticket to take its batches with, released once nothing more of the frame comes; undefined when this output
+   *   was done with the frame before a restart
+   */
+  ticket(frame: Frame): Ticket | undefined {
+    const { progress } = this.#o;
+    return progress.begin(frame.position, frame.end) ? new Ticket(progress, frame.position, frame.end) : undefined;
   }
 
   /** Takes a batch; `ticket` is released when its events are delivered, buried or dropped. */
@@ -229,8 +260,10 @@ export class OutputRunner {
     account.out += delivered;
     if (delivered === chunk.count) account.bytesOut += chunk.bytes;
     if (dropped > 0) account.drop(reason, dropped);
+    const wasFull = this.isFull;
     this.#waitingBytes -= chunk.bytes;
     chunk.release();
+    if (wasFull && !this.isFull) this.onRoom?.();
   }
 
   /** Delivers what is there; gives up on the rest when `signal` aborts. */
