@@ -1,17 +1,18 @@
-/** `npm run build`: compiles the sources to dist/ and copies what they read at run time (tables, texts, pages). */
+/** `npm run build [-- FOLDER]`: compiles the sources to dist/ (or there) and copies what they read at run time (tables, texts, pages). */
 import { spawnSync } from 'node:child_process';
 import { cpSync, globSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '..');
+const TARGET = resolve(ROOT, process.argv[2] ?? 'dist');
 const FOLDERS = ['engine', 'collectors', 'plugins', 'shippers', 'alerts', 'dashboards', 'cli', 'service'];
 /** What the sources are next to and nobody reads at run time. */
-const NOT_COPIED = /\.(?:ts|md)$|\/testdata\//;
+const NOT_COPIED = /\.(?:ts|md)$|\/testdata\/|\/assembly\//;
 
-rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
+rmSync(TARGET, { recursive: true, force: true });
 const compiler = spawnSync(
   process.execPath,
-  [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
+  [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json', '--outDir', TARGET],
   {
     cwd: ROOT,
     stdio: 'inherit',
@@ -21,7 +22,7 @@ if (compiler.status !== 0) process.exit(compiler.status ?? 70);
 
 const assets = FOLDERS.flatMap((folder) => globSync(`${folder}/**/*.*`, { cwd: ROOT })).filter((file) => !NOT_COPIED.test(file));
 for (const file of assets) {
-  mkdirSync(dirname(join(ROOT, 'dist', file)), { recursive: true });
-  cpSync(join(ROOT, file), join(ROOT, 'dist', file));
+  mkdirSync(dirname(join(TARGET, file)), { recursive: true });
+  cpSync(join(ROOT, file), join(TARGET, file));
 }
-console.log(`built dist/ with ${assets.length} files copied beside the compiled ones`);
+console.log(`built ${TARGET} with ${assets.length} files copied beside the compiled ones`);
