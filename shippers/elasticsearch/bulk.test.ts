@@ -5,7 +5,7 @@ import { ByteWriter } from '../../engine/events/byte-writer.ts';
 import { IdWriter } from '../../engine/events/event-id.ts';
 import { field } from '../../engine/events/field.ts';
 import { makeBatch } from '../../engine/testing/driver.ts';
-import { BulkWriter, judgeItem, readBulkAnswer } from './bulk.ts';
+import { BulkWriter } from './bulk.ts';
 
 const place = { incarnation: 0x12345n, segment: 1_700_000_000_000, offset: 77, enteredMs: 0 };
 const plain = { operation: 'create', indexOf: undefined, idKey: undefined, timeKey: '@timestamp' } as const;
@@ -95,87 +95,6 @@ describe('bodies', () => {
         assert.deepEqual(document, JSON.parse(JSON.stringify(record)));
       }),
       { numRuns: 500 },
-    );
-  });
-});
-
-describe('answers', () => {
-  for (const [status, type, reason, operation, want] of [
-    [201, '', '', 'create', 'stored'],
-    [200, '', '', 'index', 'stored'],
-    [409, 'version_conflict_engine_exception', '', 'create', 'duplicate'],
-    [409, 'version_conflict_engine_exception', '', 'index', 'again'],
-    [429, 'es_rejected_execution_exception', '', 'create', 'again'],
-    [429, 'rejected_execution_exception', '', 'create', 'again'],
-    [429, 'cluster_block_exception', 'flood stage', 'create', 'again'],
-    [403, 'cluster_block_exception', 'FORBIDDEN/8', 'create', 'again'],
-    [404, 'index_not_found_exception', '', 'create', 'again'],
-    [503, 'unavailable_shards_exception', '', 'create', 'again'],
-    [400, 'document_parsing_exception', '', 'create', 'refused'],
-    [400, 'mapper_parsing_exception', '', 'create', 'refused'],
-    [400, 'strict_dynamic_mapping_exception', '', 'create', 'refused'],
-    [400, 'illegal_argument_exception', 'Limit of total fields', 'create', 'refused'],
-    [400, 'illegal_argument_exception', 'pipeline with id [x] does not exist', 'create', 'again'],
-    [400, 'illegal_argument_exception', 'only write ops with an op_type of create are allowed in data streams', 'index', 'again'],
-    [400, 'validation_exception', 'this action would add [2] total shards', 'create', 'again'],
-    [400, 'index_closed_exception', 'closed', 'create', 'again'],
-  ] as const) {
-    test(`${status} ${type} ${reason}`, () => assert.equal(judgeItem(status, type, reason, operation), want));
-  }
-
-  test('every item is acted on by its position', () => {
-    const answer = {
-      took: 1,
-      errors: true,
-      items: [
-        { create: { status: 201 } },
-        { create: { status: 409, error: { type: 'version_conflict_engine_exception', reason: 'there' } } },
-        { create: { status: 429, error: { type: 'x', reason: 'full' } } },
-        {
-          create: {
-            status: 400,
-            error: {
-              type: 'document_parsing_exception',
-              reason: 'failed to parse',
-              caused_by: { type: 'y', reason: 'For input string: "z"' },
-            },
-          },
-        },
-        { index: { status: 400, error: 'a text' } },
-      ],
-    };
-    assert.deepEqual(readBulkAnswer(JSON.stringify(answer), 5, 'create'), {
-      stored: 1,
-      duplicates: 1,
-      again: [2],
-      refused: [
-        { index: 3, reason: '400 document_parsing_exception: failed to parse; For input string: "z"' },
-        { index: 4, reason: '400 error: a text' },
-      ],
-      reason: '429 x: full',
-      isOverloaded: true,
-    });
-  });
-
-  for (const [name, text] of [
-    ['one item less', '{"errors":false,"items":[{"create":{"status":201}}]}'],
-    ['no items', '{"errors":false}'],
-    ['a page of a proxy', '<html>'],
-    ['null', 'null'],
-    ['nothing', ''],
-  ] as const) {
-    test(`${name}: nobody knows what was stored`, () => assert.equal(readBulkAnswer(text, 2, 'create'), undefined));
-  }
-
-  test('no answer makes it throw', () => {
-    fc.assert(
-      fc.property(fc.json(), fc.integer({ min: 0, max: 3 }), (text, count) => void readBulkAnswer(text, count, 'create')),
-    );
-    fc.assert(
-      fc.property(
-        fc.array(fc.jsonValue(), { maxLength: 3 }),
-        (items) => void readBulkAnswer(JSON.stringify({ errors: true, items }), items.length, 'create'),
-      ),
     );
   });
 });

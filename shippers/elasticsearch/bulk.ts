@@ -1,4 +1,4 @@
-/** Request bodies for `_bulk` and what its answers mean. Pure: bytes in, bytes and verdicts out. */
+/** Request bodies for `_bulk`. Pure: batches in, bytes out. */
 import { isUtf8 } from 'node:buffer';
 import type { Batch } from '../../engine/events/batch.ts';
 import { ByteWriter, viewOf } from '../../engine/events/byte-writer.ts';
@@ -7,9 +7,10 @@ import type { Field } from '../../engine/events/field.ts';
 import { headerBytes, readNumber, skipValue } from '../../engine/events/msgpack.ts';
 import { JsonWriter } from '../../engine/events/ndjson.ts';
 import { EventCursor } from '../../engine/events/view.ts';
+import type { Operation } from './decide.ts';
 
 export interface BulkOptions {
-  readonly operation: 'create' | 'index';
+  readonly operation: Operation;
   /** Index of an event, for the action line; undefined when the URL names it. */
   readonly indexOf: ((tag: string, seconds: number) => string) | undefined;
   /** Field whose text becomes the id; undefined: the id of the event's place. */
@@ -167,132 +168,4 @@ function repair(bytes: Buffer, ends: Uint32Array): BulkBody {
     start = end;
   }
   return { bytes: Buffer.concat(parts), ends: moved };
-}
-
-// ---- answers ----------------------------------------------------------------------------------
-
-/** stored: done; duplicate: it was there already; again: may succeed later; refused: never will. */
-export type ItemVerdict = 'stored' | 'duplicate' | 'again' | 'refused';
-
-/** 400s that are the server's or the configuration's fault: the same document may be welcome later. */
-const NOT_THE_DOCUMENT = new Set([
-  'validation_exception',
-  'index_closed_exception',
-  'invalid_index_name_exception',
-  'cluster_block_exception',
-  'index_not_found_exception',
-  'process_cluster_event_timeout_exception',
-]);
-
-/**
- * What an item's answer means for its event. Decided by the status; the type only tells apart the 400s.
- *
- * @param operation  409 means "there already" for a create, and a conflict for anything else
- */
-export function judgeItem(status: number, type: string, reason: string, operation: 'create' | 'index'): ItemVerdict {
-  if (status >= 200 && status < 300) return 'stored';
-  if (status === 409) return operation === 'create' ? 'duplicate' : 'again';
-  if (status !== 400 && status !== 413) return 'again';
-  if (NOT_THE_DOCUMENT.has(type)) return 'again';
-  if (type === 'illegal_argument_exception' && /pipeline with id|only write ops with an op_type of create/.test(reason))
-    return 'again';
-  return 'refused';
-}
-
-/** No errors, and as many items as were sent: told without making an object of each. */
-function isAllStored(text: string, count: number): boolean {
-  if (!text.slice(0, 60).includes('"errors":false')) return false;
-  let items = 0;
-  for (let at = text.indexOf(STATUS); at >= 0; at = text.indexOf(STATUS, at + STATUS.length)) items++;
-  return items === count;
-}
-const STATUS = '"status":20';
-
-interface ItemError {
-  readonly type?: unknown;
-  readonly reason?: unknown;
-  readonly caused_by?: ItemError;
-}
-
-export interface BulkOutcome {
-  readonly stored: number;
-  readonly duplicates: number;
-  readonly again: readonly number[];
-  readonly refused: readonly { readonly index: number; readonly reason: string }[];
-  /** Why something has to be tried again. */
-  readonly reason: string | undefined;
-  /** An item was answered with 429: less at a time. */
-  readonly isOverloaded: boolean;
-}
-
-/**
- * Reads the answer to a bulk request of `count` items, by position.
- *
- * @returns undefined when the answer does not fit the request: nobody knows what was stored, so all of it is sent again
- *   under the same ids
- */
-export function readBulkAnswer(text: string, count: number, operation: 'create' | 'index'): BulkOutcome | undefined {
-  if (isAllStored(text, count))
-    return { stored: count, duplicates: 0, again: [], refused: [], reason: undefined, isOverloaded: false };
-  let answer: { readonly items?: unknown } | null;
-  try {
-    answer = JSON.parse(text) as typeof answer;
-  } catch {
-    // A proxy's page, or cut off: told to the caller by undefined.
-    return undefined;
-  }
-  const items = answer?.items;
-  if (!Array.isArray(items) || items.length !== count) return undefined;
-  const outcome = {
-    stored: 0,
-    duplicates: 0,
-    again: [] as number[],
-    refused: [] as { index: number; reason: string }[],
-    reason: undefined as string | undefined,
-    isOverloaded: false,
-  };
-  for (const [index, item] of (items as readonly unknown[]).entries()) {
-    const [result] = Object.values((item ?? {}) as Record<string, { status?: unknown; error?: unknown }>);
-    const status = Number(result?.status ?? 0);
-    const { type, reason } = explain(result?.error);
-    switch (judgeItem(status, type, reason, operation)) {
-      case 'stored':
-        outcome.stored++;
-        break;
-      case 'duplicate':
-        outcome.duplicates++;
-        break;
-      case 'refused':
-        outcome.refused.push({ index, reason: `${status} ${type}: ${reason}` });
-        break;
-      case 'again':
-        outcome.again.push(index);
-        outcome.reason ??= `${status} ${type}: ${reason.slice(0, 300)}`;
-        if (status === 429) outcome.isOverloaded = true;
-        break;
-    }
-  }
-  return outcome;
-}
-
-/** Servers quote whole values, even whole documents, in their reasons. */
-const MAX_REASON = 300;
-
-/**
- * Type and text of an error. The outer text often only says that parsing failed, the innermost one that all parsers
- * did: the chain is kept, each level cut.
- */
-function explain(error: unknown): { readonly type: string; readonly reason: string } {
-  if (typeof error === 'string') return { type: 'error', reason: error.slice(0, MAX_REASON) };
-  const reasons: string[] = [];
-  let level = error as ItemError | undefined;
-  for (let depth = 0; level !== undefined && level !== null && depth < 10; depth++) {
-    if (typeof level.reason === 'string' && !reasons.includes(level.reason)) reasons.push(level.reason);
-    level = level.caused_by;
-  }
-  const type = (error as ItemError | undefined)?.type;
-  return {
-    type: typeof type === 'string' ? type : 'unknown',
-    reason: reasons.map((reason) => reason.slice(0, MAX_REASON)).join('; '),
-  };
 }

@@ -1,10 +1,15 @@
 import { defineOutput, type Chunk, type Context, type Output, type Verdict } from '../../engine/component.ts';
-import { MillraceError } from '../../engine/errors.ts';
+import { MillraceError, messageOf } from '../../engine/errors.ts';
 import { appendToAll } from '../../engine/events/append.ts';
 import { field, fragment } from '../../engine/events/field.ts';
 import { timeFormatter } from '../../engine/time-format.ts';
-import { BulkClient, type Answer } from './bulk-client.ts';
-import { BulkWriter, readBulkAnswer, type BulkBody } from './bulk.ts';
+import { FILTER_PATH, FILTER_PATH_WITH_INDEX } from './bulk-answer.ts';
+import { BulkWriter } from './bulk.ts';
+import { WAITING, type Waiting } from './decide.ts';
+import { deliver, type Reply, type Report } from './deliver.ts';
+import { Nodes } from './nodes.ts';
+import { Pace } from './pace.ts';
+import { Repeats } from './repeats.ts';
 import { config, metrics, type Config } from './settings.ts';
 
 export const elasticsearch = defineOutput({
@@ -38,165 +43,191 @@ export const elasticsearch = defineOutput({
 });
 
 const DEFAULT_STREAM = 'logs-millrace-default';
-/** Credentials and privileges get mended by people; asking more often only fills logs. */
+/** Credentials, blocks and pipelines get mended by people; asking more often only fills logs. */
 const WAIT_FOR_PEOPLE_MS = 30_000;
+/** Servers quote whole values in their reasons, so an answer may be longer than its request. */
+const ANSWER_BYTES = 8 << 20;
+const SMALL_ANSWER_BYTES = 1 << 20;
+const MAX_NAMES = 1000;
 
 class ElasticsearchOutput implements Output {
   readonly #config: Config;
   readonly #ctx: Context<typeof metrics>;
   readonly #writer: BulkWriter;
-  readonly #path: string;
-  #client: BulkClient | undefined;
-  /** Largest request; lowered when the server finds one too large or is overloaded, raised again by success. */
-  #ceiling: number;
+  readonly #pace: Pace;
+  readonly #repeats: Repeats;
+  /** Names of indices that action lines or the URL have named, to tell them from those that a stream has made. */
+  readonly #named = new Set<string>();
+  readonly #target: string;
+  readonly #query: string;
+  #nodes: Nodes | undefined;
+  #waiting: Waiting | undefined;
 
   constructor(options: Config, ctx: Context<typeof metrics>) {
     this.#config = options;
     this.#ctx = ctx;
-    this.#ceiling = options.bulk_message_request_threshold;
     const fixed = fixedTarget(options);
     this.#writer = new BulkWriter({
       operation: options.write_operation,
-      indexOf: fixed === undefined ? indexOf(options) : undefined,
+      indexOf: fixed === undefined ? this.#noting(indexOf(options)) : undefined,
       idKey: options.id_key === undefined ? undefined : field(options.id_key),
       timeKey: options.time_key,
     });
-    const query = new URLSearchParams({ filter_path: 'errors,items.*.status,items.*.error' });
-    if (options.pipeline !== undefined) query.set('pipeline', options.pipeline);
-    this.#path = `${fixed === undefined ? '' : `/${encodeURIComponent(fixed)}`}/_bulk?${query.toString().replaceAll('%2C', ',').replaceAll('*', '%2A')}`;
+    if (fixed !== undefined) this.#named.add(fixed);
+    this.#pace = new Pace({
+      requestBytes: options.bulk_message_request_threshold,
+      inFlight: options.connections * (options.hosts?.length ?? 1),
+      onChange: (inFlight, requestBytes) => {
+        ctx.metrics.in_flight_limit.set(inFlight);
+        ctx.metrics.request_bytes_limit.set(requestBytes);
+      },
+    });
+    this.#repeats = new Repeats({ startedMs: ctx.clock.now(), createdMs: (index) => this.#createdMs(index) });
+    this.#target = `${fixed === undefined ? '' : `/${encodeURIComponent(fixed)}`}/_bulk`;
+    this.#query = options.pipeline === undefined ? '' : `&pipeline=${encodeURIComponent(options.pipeline)}`;
+  }
+
+  #noting(indexOfEvent: (tag: string, seconds: number) => string): (tag: string, seconds: number) => string {
+    return (tag, seconds) => {
+      const name = indexOfEvent(tag, seconds);
+      if (this.#named.size >= MAX_NAMES) this.#named.clear();
+      this.#named.add(name);
+      return name;
+    };
   }
 
   start(): Promise<void> {
-    this.#client ??= new BulkClient(this.#config, this.#ctx.baseDir);
+    const { log, metrics: handles, clock, baseDir } = this.#ctx;
+    this.#nodes ??= new Nodes({
+      config: this.#config,
+      baseDir,
+      clock,
+      random: Math.random,
+      onAlive(alive, { address, isAlive, reason }) {
+        handles.nodes_alive.set(alive);
+        if (isAlive) log.info({ address }, 'node is back');
+        else log.warn({ address, reason, alive }, 'node does not answer and is left alone for a while');
+      },
+    });
+    handles.nodes_alive.set(this.#nodes.alive);
     return Promise.resolve();
   }
 
   async probe(signal: AbortSignal): Promise<void> {
-    const client = this.#opened();
-    const { status } = await client.request('GET', '/', undefined, signal);
+    const { status, from } = await this.#opened().request('GET', '/', undefined, SMALL_ANSWER_BYTES, signal);
     if (status === 401 || status === 403)
-      throw new MillraceError('MR_AUTH', `${client.address} refused user, password or API key (status ${status})`);
+      throw new MillraceError('MR_AUTH', `${from} refused user, password or API key (status ${status})`);
     if (status >= 400)
-      throw new MillraceError(
-        'MR_PROTOCOL',
-        `${client.address} answered GET / with status ${status}: is it Elasticsearch or OpenSearch?`,
-      );
+      throw new MillraceError('MR_PROTOCOL', `${from} answered GET / with status ${status}: is it Elasticsearch or OpenSearch?`);
   }
 
-  #opened(): BulkClient {
-    if (this.#client === undefined) throw new MillraceError('MR_INTERNAL', 'elasticsearch output was used before it was started');
-    return this.#client;
+  #opened(): Nodes {
+    if (this.#nodes === undefined) throw new MillraceError('MR_INTERNAL', 'elasticsearch output was used before it was started');
+    return this.#nodes;
   }
 
   async write(chunk: Chunk, signal: AbortSignal): Promise<Verdict> {
+    const { clock } = this.#ctx;
     const batches = this.#config.include_tag_key
       ? chunk.batches.map((batch) => appendToAll(batch, fragment(undefined, { [this.#config.tag_key]: batch.tag })))
       : chunk.batches;
     const body = this.#writer.write(batches);
-    const result: Result = { retry: [], refused: [], reason: undefined, afterMs: undefined };
-    let first = 0;
-    while (first < chunk.count) {
-      const last = this.#cut(body, first);
-      const goesOn = await this.#send(body, first, last, result, signal);
-      if (!goesOn) {
-        // What was not sent yet waits with what has to be sent again.
-        for (let index = last; index < chunk.count; index++) result.retry.push(index);
-        break;
-      }
-      first = last;
-    }
-    return verdictOf(result);
+    const sinceMs = this.#repeats.since(chunk.batches);
+    const sentMs = sinceMs ?? clock.now();
+    // Where an event may have gone before, the name of the index that takes it now matters.
+    const filter = sinceMs === undefined ? FILTER_PATH : FILTER_PATH_WITH_INDEX;
+    const path = `${this.#target}?filter_path=${filter}${this.#query}`;
+    const report = await deliver(body, {
+      operation: this.#config.write_operation,
+      pace: this.#pace,
+      send: (bytes) => this.#send(path, bytes, signal),
+      now: () => clock.now(),
+      signal,
+    });
+    this.#repeats.forget(chunk.batches);
+    if (report.isUnknown && report.retry[0] !== undefined) this.#repeats.remember(chunk.batches, report.retry[0], sentMs);
+    if (sinceMs !== undefined) await this.#countRepeats(report, sinceMs);
+    this.#book(report);
+    return this.#verdict(report);
   }
 
-  /** Events from `first` up to the index returned fit into one request; at least one. */
-  #cut(body: BulkBody, first: number): number {
-    const from = first === 0 ? 0 : (body.ends[first - 1] as number);
-    let last = first + 1;
-    while (last < body.ends.length && (body.ends[last] as number) - from <= this.#ceiling) last++;
-    return last;
-  }
-
-  /** @returns false when the server should be left alone for now */
-  async #send(body: BulkBody, first: number, last: number, result: Result, signal: AbortSignal): Promise<boolean> {
-    const bytes = body.bytes.subarray(first === 0 ? 0 : body.ends[first - 1], body.ends[last - 1]);
+  async #send(path: string, bytes: Buffer, signal: AbortSignal): Promise<Reply> {
     const handles = this.#ctx.metrics;
     handles.requests.add(1);
     handles.bytes_sent.add(bytes.length);
-    let answer: Answer;
     try {
-      answer = await this.#opened().request('POST', this.#path, bytes, signal);
+      return await this.#opened().request('POST', path, bytes, ANSWER_BYTES + 4 * bytes.length, signal);
     } catch (error) {
-      if (!(error instanceof MillraceError)) throw error;
-      return this.#all(first, last, result, error.message, undefined);
+      return { failure: messageOf(error) };
     }
-    if (answer.status === 200) return this.#items(answer, first, last, result);
-    if (answer.status === 413) return this.#tooLarge(body, first, last, result, signal);
-    if (answer.status === 429) this.#ceiling = Math.max(64 << 10, bytes.length >> 1);
-    const isForPeople = answer.status < 500 && answer.status !== 429 && answer.status !== 408;
-    const detail = answer.text.replaceAll(/\s+/g, ' ').slice(0, 300);
-    return this.#all(
-      first,
-      last,
-      result,
-      `status ${answer.status} from ${this.#opened().address}: ${detail}`,
-      isForPeople ? WAIT_FOR_PEOPLE_MS : undefined,
-    );
   }
 
-  #all(first: number, last: number, result: Result, reason: string, afterMs: number | undefined): false {
-    for (let index = first; index < last; index++) result.retry.push(index);
-    result.reason ??= reason;
-    result.afterMs ??= afterMs;
-    return false;
+  async #createdMs(index: string): Promise<number | undefined> {
+    try {
+      const path = `/${encodeURIComponent(index)}/_settings?filter_path=*.settings.index.creation_date`;
+      const { status, text } = await this.#opened().request('GET', path, undefined, SMALL_ANSWER_BYTES, this.#ctx.signal);
+      const date = status === 200 ? /"creation_date":"(\d+)"/.exec(text)?.[1] : undefined;
+      return date === undefined ? undefined : Number(date);
+    } catch {
+      // Only a figure hangs on it: unknown counts as "may be there twice".
+      return undefined;
+    }
   }
 
-  #items(answer: Answer, first: number, last: number, result: Result): boolean {
-    const outcome = readBulkAnswer(answer.text, last - first, this.#config.write_operation);
-    if (outcome === undefined)
-      return this.#all(first, last, result, 'the answer does not fit the request: sent again under the same ids', undefined);
+  async #countRepeats(report: Report, sinceMs: number): Promise<void> {
+    const events = await this.#repeats.count(report.storedIn, sinceMs, (index) => this.#named.has(index));
+    if (events === 0) return;
+    this.#ctx.metrics.possible_repeats.add(events);
+    this.#ctx.log.warn({ events }, 'an answer was lost and the stream has rolled over since: these events may be there twice');
+  }
+
+  #book(report: Report): void {
     const handles = this.#ctx.metrics;
-    handles.duplicates.add(outcome.duplicates);
-    handles.retried.add(outcome.again.length);
-    handles.refused.add(outcome.refused.length);
-    for (const index of outcome.again) result.retry.push(first + index);
-    for (const { index, reason } of outcome.refused) result.refused.push({ index: first + index, reason });
-    result.reason ??= outcome.reason;
-    if (outcome.isOverloaded) this.#ceiling = Math.max(64 << 10, this.#ceiling >> 1);
-    else this.#ceiling = Math.min(this.#config.bulk_message_request_threshold, this.#ceiling + (256 << 10));
-    return outcome.again.length === 0;
+    handles.duplicates.add(report.repeated);
+    handles.failure_store.add(report.inFailureStore);
+    handles.too_large.add(report.halved);
+    handles.no_answer.add(report.unanswered);
+    handles.retried.add(report.retry.length);
+    handles.refused.add(report.refused.length);
+    for (const [cause, events] of report.retryCauses) {
+      if (cause === 'overload') handles.retried_overload.add(events);
+      else if (cause === 'no answer') handles.retried_no_answer.add(events);
+      else if (cause in WAITING) handles.retried_waiting.add(events);
+    }
+    for (const { cause } of report.refused) {
+      if (cause === 'size') handles.refused_size.add(1);
+      else if (cause === 'malformed') handles.refused_malformed.add(1);
+      else handles.refused_mapping.add(1);
+    }
   }
 
-  async #tooLarge(body: BulkBody, first: number, last: number, result: Result, signal: AbortSignal): Promise<boolean> {
-    this.#ctx.metrics.too_large.add(1);
-    if (last - first === 1) {
-      result.refused.push({ index: first, reason: '413: the event alone is larger than the server takes' });
-      return true;
-    }
-    const middle = (first + last) >> 1;
-    const from = first === 0 ? 0 : (body.ends[first - 1] as number);
-    this.#ceiling = Math.max(64 << 10, (body.ends[middle - 1] as number) - from);
-    if (await this.#send(body, first, middle, result, signal)) return this.#send(body, middle, last, result, signal);
-    for (let index = middle; index < last; index++) result.retry.push(index);
-    return false;
+  #verdict({ retry, refused, reason, afterMs, waiting }: Report): Verdict {
+    this.#say(waiting, reason);
+    if (retry.length === 0 && refused.length === 0) return 'delivered';
+    if (waiting === undefined)
+      return { retry, refused, ...(reason !== undefined && { reason }), ...(afterMs !== undefined && { afterMs }) };
+    return {
+      retry,
+      refused,
+      reason: `${WAITING[waiting]}: ${reason ?? ''}`,
+      afterMs: Math.max(afterMs ?? 0, WAIT_FOR_PEOPLE_MS),
+      state: 'stalled',
+    };
+  }
+
+  /** Once when it begins and once when it ends, not with every try. */
+  #say(waiting: Waiting | undefined, reason: string | undefined): void {
+    if (waiting === this.#waiting) return;
+    if (waiting !== undefined) this.#ctx.log.error({ reason }, `${WAITING[waiting]}; events wait until somebody mends it`);
+    else this.#ctx.log.info({}, 'what kept events waiting has been mended');
+    this.#waiting = waiting;
   }
 
   async stop(): Promise<void> {
-    const client = this.#client;
-    this.#client = undefined;
-    await client?.close();
+    const nodes = this.#nodes;
+    this.#nodes = undefined;
+    await nodes?.close();
   }
-}
-
-interface Result {
-  readonly retry: number[];
-  readonly refused: { index: number; reason: string }[];
-  reason: string | undefined;
-  afterMs: number | undefined;
-}
-
-function verdictOf({ retry, refused, reason, afterMs }: Result): Verdict {
-  if (retry.length === 0 && refused.length === 0) return 'delivered';
-  return { retry, refused, ...(reason === undefined ? {} : { reason }), ...(afterMs === undefined ? {} : { afterMs }) };
 }
 
 /** The target when it is the same for all events; it then stands in the URL. */
