@@ -40,6 +40,8 @@ export interface ComponentStatus {
   readonly state: string;
   readonly reason?: string;
   readonly addresses?: readonly string[];
+  /** `file:line:column` of its section; absent for what the engine makes itself. */
+  readonly place?: string;
   readonly metrics: Readonly<Record<string, number>>;
 }
 
