@@ -146,17 +146,13 @@ export function mergeSamples(rule: Rule, parts: readonly RulePart[], known: Read
   return Array.from(sums, ([group, { matched, total }]) => ({ group, matched, total }));
 }
 
-/** How often a worker looks for intervals that have ended. */
-const PUBLISH_EVERY_MS = 500;
-
 /**
  * The part of the rules that runs in each worker: counts events by the time at which they entered the log and publishes
- * each interval once it has ended. An event that comes later than that is published by itself.
+ * each interval once it has ended.
  */
-export function createRuleConsumer(rules: readonly Rule[], ctx: Pick<ConsumerContext, 'clock' | 'publish'>): Consumer {
+export function createRuleConsumer(rules: readonly Rule[], ctx: Pick<ConsumerContext, 'publish'>): Consumer {
   const counters = rules.map((rule) => new RuleCounter(rule));
   const reader = new ViewReader();
-  let timer: Disposable | undefined;
   const publish = (untilMs: number): void => {
     for (const counter of counters) for (const { intervalMs, part } of counter.take(untilMs)) ctx.publish(intervalMs, part);
   };
@@ -176,16 +172,7 @@ export function createRuleConsumer(rules: readonly Rule[], ctx: Pick<ConsumerCon
       for (const { intervalMs, part } of entries)
         counters.find((counter) => counter.rule.name === part.rule)?.restore(intervalMs, part);
     },
-    async start() {
-      timer ??= ctx.clock.every(PUBLISH_EVERY_MS, () => publish(ctx.clock.now()));
-    },
-    async drain() {
-      publish(Infinity);
-    },
-    async stop() {
-      timer?.[Symbol.dispose]();
-      timer = undefined;
-    },
+    close: publish,
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Clock, Log } from '../engine/component.ts';
-import { evaluate, NO_STATE, type RuleState, type Sample, type Status, type Transition } from './evaluate.ts';
+import { evaluate, NO_STATE, type GroupState, type RuleState, type Sample, type Status, type Transition } from './evaluate.ts';
 import { ALIVE_KEY, discoveryRows, groupsKey, stateKey, valueKey } from './keys.ts';
 import type { Rule, Severity } from './rule.ts';
 import { mergeSamples, type RulePart } from './samples.ts';
@@ -35,11 +35,29 @@ export interface RuleSchedulerOptions {
   /** Takes the items of closed intervals; must not wait. Absent: no Zabbix is configured. */
   readonly send?: (items: readonly RuleItem[]) => void;
   readonly onTransition?: (transition: Transition) => void;
+  /** Keeps the states over restarts. Absent: every run begins with none. */
+  readonly store?: RuleStore;
   /** How long after its end an interval waits for the parts of slow workers. */
   readonly graceMs?: number;
 }
 
-/** Workers publish every 500 ms; the rest is for a busy machine. */
+/** What of the rules outlives a process: state per group, and up to when it has been evaluated. */
+export interface SavedRules {
+  readonly version: 1;
+  readonly rules: readonly {
+    readonly rule: string;
+    readonly nextMs: number;
+    readonly groups: readonly (readonly [group: string, state: GroupState])[];
+  }[];
+}
+
+export interface RuleStore {
+  /** Undefined: nothing was saved, or it cannot be read. */
+  read(): SavedRules | undefined;
+  write(saved: SavedRules): void;
+}
+
+/** Workers close intervals every 250 ms; the rest is for a busy machine. */
 const GRACE_MS = 1500;
 const TICK_MS = 500;
 /** Parts that come later than this are counted as lost; younger ones go to the oldest interval that is still open. */
@@ -78,6 +96,16 @@ export class RuleScheduler {
         return [rule.name, { rule, state: NO_STATE, nextMs, parts: new Map(), announced: '', announcedMs: 0 }];
       }),
     );
+    for (const saved of options.store?.read()?.rules ?? []) this.#restore(saved, now);
+  }
+
+  /** A rule goes on where it was; what ended while nobody ran is caught up with, as far as `tick` goes back. */
+  #restore({ rule, nextMs, groups }: SavedRules['rules'][number], now: number): void {
+    const tracked = this.#tracked.get(rule);
+    // Intervals of another length do not go on from here; neither does a clock that was set back.
+    if (tracked === undefined || nextMs % tracked.rule.everyMs !== 0 || nextMs > now + tracked.rule.everyMs) return;
+    tracked.state = new Map(groups);
+    tracked.nextMs = nextMs;
   }
 
   start(): void {
@@ -95,14 +123,19 @@ export class RuleScheduler {
     return { late: this.#late, lost: this.#lost };
   }
 
-  /** Takes what a worker published; anything that is not a part of a known rule is ignored and counted as lost. */
-  take(intervalMs: number, data: unknown): void {
+  /**
+   * Takes what a worker published; anything that is not a part of a known rule is ignored and counted as lost.
+   *
+   * @param again  it was published before a restart, too: of an interval that was evaluated it is nothing new
+   */
+  take(intervalMs: number, data: unknown, again = false): void {
     const part = readPart(data);
     const tracked = part === undefined ? undefined : this.#tracked.get(part.rule);
     if (part === undefined || tracked === undefined || tracked.nextMs - intervalMs > LATE_MS_MAX + tracked.rule.everyMs) {
       this.#lost++;
       return;
     }
+    if (again && intervalMs < tracked.nextMs) return;
     if (intervalMs < tracked.nextMs) this.#late++;
     const newest = Math.floor(this.#options.clock.now() / tracked.rule.everyMs) * tracked.rule.everyMs;
     // An interval of the future (a clock set back) would never be reached: it counts as now.
@@ -125,8 +158,20 @@ export class RuleScheduler {
         newestEnd = Math.max(newestEnd, tracked.nextMs);
       }
     }
-    if (newestEnd > 0) items.push(this.#item(ALIVE_KEY, '1', newestEnd));
+    if (newestEnd > 0) {
+      items.push(this.#item(ALIVE_KEY, '1', newestEnd));
+      this.#options.store?.write(this.#saved());
+    }
     if (items.length > 0) this.#options.send?.(items);
+  }
+
+  #saved(): SavedRules {
+    const rules = Array.from(this.#tracked.values(), ({ rule, nextMs, state }) => ({
+      rule: rule.name,
+      nextMs,
+      groups: [...state],
+    }));
+    return { version: 1, rules };
   }
 
   /** Every rule and group as it stands. */

@@ -1,13 +1,16 @@
 /** One running millrace: workers, merged metrics, rules, control API. */
-import { dirname, resolve } from 'node:path';
+import { rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { sendersOf } from '../alerts/alerts.ts';
 import type { Transition } from '../alerts/evaluate.ts';
 import { RuleScheduler, type RuleStatus } from '../alerts/schedule.ts';
+import { ruleStore } from '../alerts/store.ts';
 import { ZabbixFeed } from '../alerts/zabbix/feed.ts';
-import type { Definition, Log, Merged } from '../engine/component.ts';
-import { EntryWriter } from '../engine/events/entry-writer.ts';
+import type { Definition, Log } from '../engine/component.ts';
 import { MemoryLog } from '../engine/log/memory-log.ts';
-import { MetricMerger, type MergeRule } from '../engine/metrics/merger.ts';
+import type { Origin } from '../engine/log/entrance-log.ts';
+import { mergedBatch, MetricMerger, type MergedInterval, type MergeRule } from '../engine/metrics/merger.ts';
+import { orphansIn, workerDirectory } from '../engine/pipeline/open-log.ts';
 import { Pipeline } from '../engine/pipeline/pipeline.ts';
 import { Supervisor, type PublishedPart } from '../engine/pipeline/supervisor.ts';
 import { ControlServer } from '../engine/server/control.ts';
@@ -60,7 +63,6 @@ export interface DaemonStatus {
     | undefined;
 }
 
-const LOG_LIMIT_BYTES = 64 << 20;
 const MERGE_TICK_MS = 250;
 const SHUTDOWN_MS = 30_000;
 
@@ -76,6 +78,8 @@ export class Daemon {
   #control: ControlServer | undefined;
   #controlUrl: string | undefined;
   #timer: Disposable | undefined;
+  /** All sources have come to an end by themselves. */
+  #hasEnded = false;
   #closing: Promise<readonly ComponentStatus[]> | undefined;
 
   constructor(options: DaemonOptions) {
@@ -96,15 +100,17 @@ export class Daemon {
     const { configuration, keeps, dataDir } = this.#o;
     try {
       if (keeps) this.#dataDir = takeDataDir(dataDir ?? dataDirOf(configuration.system.root_dir));
-      this.#merger = new MetricMerger(await this.#mergeRules());
+      const orphans = this.#dataDir === undefined ? [] : orphansIn(this.#dataDir.path, this.#workers());
+      const workers = [...Array.from({ length: this.#workers() }, (_, id) => id), ...orphans];
+      this.#merger = new MetricMerger(await this.#mergeRules(), workers);
       this.#startRules();
-      await this.#startWorkers();
+      await this.#startWorkers(orphans);
       await this.#startControl();
     } catch (error) {
       await this.stop(0);
       throw error;
     }
-    this.#timer = systemClock.every(MERGE_TICK_MS, () => this.#flush(this.#merger?.flushDue(Date.now()) ?? []));
+    this.#timer = systemClock.every(MERGE_TICK_MS, () => this.#flush(this.#merger?.takeComplete() ?? []));
   }
 
   /** The same pipeline as the workers', inert: tells which consumers publish, and finds what cannot be built. */
@@ -122,7 +128,9 @@ export class Daemon {
       random: Math.random,
       signal: new AbortController().signal,
       entranceLog: new MemoryLog(systemClock, 0, 0n),
+      stateDir: undefined,
       publish: () => undefined,
+      onClosed: () => undefined,
       taps: ruleTaps(configuration.loaded),
     });
     const rules = new Map<string, MergeRule>();
@@ -149,13 +157,14 @@ export class Daemon {
       clock: systemClock,
       log: this.log,
       host: zabbix?.host ?? 'millrace',
+      ...(this.#dataDir === undefined ? {} : { store: ruleStore(join(this.#dataDir.path, 'rules.json'), this.log) }),
       ...(this.#feed === undefined ? {} : { send: this.#feed.send }),
       ...(this.#o.onTransition === undefined ? {} : { onTransition: this.#o.onTransition }),
     });
     this.#scheduler.start();
   }
 
-  async #startWorkers(): Promise<void> {
+  async #startWorkers(orphans: readonly number[]): Promise<void> {
     const { configuration, onCrash, onEnded } = this.#o;
     const { source, system } = configuration;
     const suffix = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
@@ -169,20 +178,45 @@ export class Daemon {
         dataDir: this.#dataDir?.path,
         logLevel: this.#logLevel(),
         watch: this.#o.onWatch !== undefined,
-        logLimitBytes: Math.floor((system.log_limit_size ?? LOG_LIMIT_BYTES) / this.#workers()),
+        logLimitBytes: system.log_limit_size === undefined ? undefined : Math.floor(system.log_limit_size / this.#workers()),
       },
+      orphans,
       onPart: (part) => this.#take(part),
+      onClosed: (worker, untilMs) => this.#merger?.close(worker, untilMs),
+      onInjected: (origin) => this.#supervisor?.confirm(origin),
+      onDrained: (worker) => void this.#adopted(worker),
       onCrash: (error) => onCrash?.(error),
-      ...(onEnded === undefined ? {} : { onEnded }),
+      onEnded: () => {
+        this.#hasEnded = true;
+        onEnded?.();
+      },
     });
     this.#supervisor = supervisor;
     await supervisor.start();
   }
 
   #take(part: PublishedPart): void {
-    if (part.consumer === RULES_CONSUMER) this.#scheduler?.take(part.intervalMs, part.data);
-    else if (part.consumer === WATCH_CONSUMER) this.#o.onWatch?.(part.data as WatchSummary);
-    else this.#merger?.add(part, Date.now());
+    const { consumer, intervalMs, data, again } = part;
+    if (consumer === WATCH_CONSUMER) this.#o.onWatch?.(data as WatchSummary);
+    else if (consumer === RULES_CONSUMER) {
+      this.#scheduler?.take(intervalMs, data, again);
+      // What the rules made of it is their state, saved below.
+      this.#confirm({ consumer, intervalMs });
+    } else if (this.#merger?.add(part) !== true) this.#confirm({ consumer, intervalMs });
+  }
+
+  #confirm(origin: Origin): void {
+    this.#supervisor?.confirm(origin);
+  }
+
+  /** A log of a worker that is not there any more has been delivered: it goes. */
+  async #adopted(worker: number): Promise<void> {
+    const path = this.#dataDir?.path;
+    if (path === undefined) return;
+    await this.#supervisor?.dismiss(worker);
+    this.#merger?.leave(worker);
+    rmSync(workerDirectory(path, worker), { recursive: true, force: true });
+    this.log.info({ worker }, 'the log of a worker that is not there any more was delivered and removed');
   }
 
   async #startControl(): Promise<void> {
@@ -200,18 +234,12 @@ export class Daemon {
     this.#dataDir.announce(this.#controlUrl);
   }
 
-  /** Merged metrics become events of worker 0. */
-  #flush(merged: readonly Merged[]): void {
-    for (const { tag, timeMs, records } of merged) {
-      const writer = new EntryWriter(4096);
-      writer.defaultTimeMs(timeMs);
-      for (const record of records) {
-        writer.begin();
-        writer.record(record);
-        writer.commit();
-      }
-      const batch = writer.take(tag);
-      if (batch !== undefined) this.#supervisor?.inject(batch);
+  /** Merged metrics become events of worker 0, which takes each interval once. */
+  #flush(intervals: readonly MergedInterval[]): void {
+    for (const { origin, merged } of intervals) {
+      const batch = mergedBatch(merged);
+      if (batch === undefined) this.#confirm(origin);
+      else this.#supervisor?.inject(batch, origin);
     }
   }
 
@@ -245,7 +273,10 @@ export class Daemon {
 
   async #close(deadlineMs: number): Promise<readonly ComponentStatus[]> {
     this.#timer?.[Symbol.dispose]();
-    const books = (await this.#supervisor?.shutDown(deadlineMs, () => this.#flush(this.#merger?.flushAll() ?? []))) ?? [];
+    const merger = this.#merger;
+    // Workers that keep nothing have closed everything by now, at the end of all sources the others too.
+    const books =
+      (await this.#supervisor?.shutDown(deadlineMs, this.#hasEnded, () => this.#flush(merger?.takeComplete() ?? []))) ?? [];
     this.#scheduler?.stop();
     await this.#feed?.stop();
     await this.#control?.stop();

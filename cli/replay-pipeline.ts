@@ -49,12 +49,14 @@ export async function replayThrough(
     random: Math.random,
     signal: new AbortController().signal,
     entranceLog: new MemoryLog(systemClock, LOG_LIMIT_BYTES, BigInt(`0x${randomBytes(5).toString('hex')}`)),
+    stateDir: undefined,
     publish: () => undefined,
-    taps: [{ id: 'replay', matches: () => true, create: () => ({ reads: [], observe: onEvent }) }],
+    onClosed: () => undefined,
+    taps: [{ id: 'replay', keeps: false, matches: () => true, create: () => ({ reads: [], observe: onEvent }) }],
   });
   await pipeline.start();
   await pipeline.finished();
-  await pipeline.quiesce();
+  await pipeline.quiesce(true);
   await pipeline.finish(AbortSignal.timeout(FINISH_MS));
   const unparsed = pipeline.status().reduce((sum, { kind, dropped }) => sum + (kind === 'source' ? sumOf(dropped) : 0), 0);
   await pipeline.stop();

@@ -2,7 +2,6 @@ import { readRules } from '../alerts/alerts.ts';
 import { createRuleConsumer } from '../alerts/samples.ts';
 import type { LoadedConfig } from '../engine/config/load.ts';
 import type { TapSpec } from '../engine/pipeline/pipeline.ts';
-import { systemClock } from '../engine/telemetry/clock.ts';
 import { createWatchConsumer, WATCH_CONSUMER } from './watch.ts';
 
 /** Name under which the rules' counts travel to the main thread. */
@@ -12,10 +11,8 @@ export const RULES_CONSUMER = 'rules';
 export function ruleTaps(config: LoadedConfig): readonly TapSpec[] {
   const { rules } = readRules(config.extras.get('alerts'));
   if (rules.length === 0) return [];
-  return [
-    { id: RULES_CONSUMER, matches: () => true, create: (publish) => createRuleConsumer(rules, { clock: systemClock, publish }) },
-  ];
+  return [{ id: RULES_CONSUMER, matches: () => true, keeps: true, create: (publish) => createRuleConsumer(rules, { publish }) }];
 }
 
 /** What the screen of the demo shows. */
-export const watchTap: TapSpec = { id: WATCH_CONSUMER, matches: () => true, create: createWatchConsumer };
+export const watchTap: TapSpec = { id: WATCH_CONSUMER, matches: () => true, keeps: false, create: createWatchConsumer };

@@ -9,6 +9,7 @@ import type { ByteWriter } from './events/byte-writer.ts';
 import type { EntryWriter } from './events/entry-writer.ts';
 import type { Field, Fragment } from './events/field.ts';
 import type { Section } from './config/model.ts';
+import type { Level } from './log/entrance-log.ts';
 
 // ---- what the engine hands in -----------------------------------------------------------------
 
@@ -138,6 +139,12 @@ export interface Consumer extends Partial<Running> {
   readonly reads: readonly Field[];
   /** Called once per event, in order. */
   observe(event: EventView, enteredMs: number): void;
+  /**
+   * Every event that entered before `untilMs` has been observed: intervals that ended by then are published, each once.
+   * `Infinity` at the very end.
+   */
+  close?(untilMs: number): void;
+  /** What is counted and not published, for `restore` to go on from. */
   snapshot?(): Uint8Array;
   restore?(state: Uint8Array | undefined): void;
 }
@@ -197,7 +204,10 @@ export type Kind = keyof Kinds;
 
 /** What a consumer gets beside the ordinary context. */
 export interface ConsumerContext<M extends MetricSpecs = MetricSpecs> extends Context<M> {
-  /** Hands an interval's part to the main thread, which merges it with those of the other workers. */
+  /**
+   * Hands an interval's part to the main thread, which merges it with those of the other workers. It is kept with the state
+   * until what was made of it is safe: the consumer may forget it.
+   */
   publish(intervalMs: number, data: unknown): void;
 }
 
@@ -219,6 +229,8 @@ export interface Definition<K extends Kind = Kind, C extends z.ZodType = z.ZodTy
   readonly examples: ReadonlyArray<{ readonly title: string; readonly config: string }>;
   /** 'one': runs in worker 0 only. */
   readonly workers: 'one' | 'all';
+  /** Sources: how safe an event is made before it is acknowledged, when `durability` does not say. */
+  readonly durability: Level;
   /** Outputs: when chunks leave if `<buffer>` does not say: at once (a terminal), or each second. */
   readonly flush: 'immediate' | 'interval';
   /** Pure cross-field rules; no I/O. Each text becomes an error of `check`. */
@@ -241,12 +253,13 @@ export interface Merged {
 
 type Declared<K extends Kind, C extends z.ZodType, M extends MetricSpecs> = Omit<
   Definition<K, C, M>,
-  'kind' | 'api' | 'metrics' | 'examples' | 'workers' | 'aliases' | 'flush'
+  'kind' | 'api' | 'metrics' | 'examples' | 'workers' | 'aliases' | 'flush' | 'durability'
 > & {
   readonly metrics?: M;
   readonly examples?: Definition['examples'];
   readonly workers?: 'one' | 'all';
   readonly flush?: 'immediate' | 'interval';
+  readonly durability?: Level;
   readonly aliases?: readonly string[];
 };
 
@@ -261,6 +274,7 @@ const define =
       examples: [],
       workers: 'all',
       flush: 'interval',
+      durability: 'os',
       aliases: [],
       ...declared,
       metrics: declared.metrics ?? {},

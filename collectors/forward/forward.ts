@@ -12,6 +12,7 @@ export const forward = defineSource({
     "Fluentd's forward protocol over TCP: Fluentd, Fluent Bit and every fluent-logger can send to it. Acknowledges chunks.",
   config,
   metrics,
+  durability: 'fsync',
   examples: [
     { title: 'Take events from loggers on this machine', config: '<source>\n  @type forward\n</source>' },
     {

@@ -59,7 +59,10 @@ const KNOWN_SECTIONS: Record<Place, readonly string[]> = {
 /** Outputs that the engine is itself. */
 const BUILT_IN = new Set(['copy', 'relabel']);
 /** What a section of an output may hold beside what its component declares. */
-const OUTPUT_SECTIONS = ['buffer', 'secondary'];
+/** What the engine reads of an output and of a source, beside what its schema knows. */
+const OUTPUT_READS = ['buffer', 'secondary'];
+const SOURCE_READS = ['durability'];
+const DURABILITY = ['memory', 'os', 'fsync'];
 
 class Check {
   readonly problems: Problem[] = [];
@@ -165,6 +168,9 @@ class Check {
     const definition = await this.#definition(section, kinds);
     if (definition === undefined) return;
     const isOutput = kinds.includes('output');
+    const durability = kinds.includes('source') ? paramText(section, 'durability') : undefined;
+    if (durability !== undefined && !DURABILITY.includes(durability))
+      this.#reportParam(section, 'durability', `durability: must be one of ${DURABILITY.join(', ')}, found "${durability}"`);
     const shape = shapeOf(definition.config) ?? {};
     const listens =
       this.#options.isFluentd === true && section.name === 'source' && 'bind' in shape && !section.params.has('bind');
@@ -176,7 +182,8 @@ class Check {
         'set bind to say where, for instance 127.0.0.1',
       );
     const result = validateSection(section, definition, {
-      ...(isOutput && { engineSections: OUTPUT_SECTIONS }),
+      ...(isOutput && { engineReads: OUTPUT_READS }),
+      ...(kinds.includes('source') && { engineReads: SOURCE_READS }),
       ...(listens && { defaults: { bind: '0.0.0.0' } }),
     });
     this.problems.push(...result.problems);

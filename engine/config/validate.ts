@@ -9,8 +9,8 @@ import { childSections, sectionToInput } from './section.ts';
 export type Validated = Pick<Definition, 'name' | 'config' | 'check'>;
 
 export interface ValidateOptions {
-  /** Sub-sections that the engine reads itself (`buffer`), which the schema does not know. */
-  readonly engineSections?: readonly string[];
+  /** Sections and parameters that the engine reads itself (`buffer`, `durability`), which the schema does not know. */
+  readonly engineReads?: readonly string[];
   /** Values for parameters that are not given (Fluentd's own `bind`). */
   readonly defaults?: Readonly<Record<string, unknown>>;
 }
@@ -26,7 +26,7 @@ export type Validation =
  */
 export function validateSection(section: Section, definition: Validated, options: ValidateOptions = {}): Validation {
   const input = { ...options.defaults, ...sectionToInput(section, (name) => shapeOf(definition.config)?.[name] !== undefined) };
-  for (const name of options.engineSections ?? []) if (shapeOf(definition.config)?.[name] === undefined) delete input[name];
+  for (const name of options.engineReads ?? []) if (shapeOf(definition.config)?.[name] === undefined) delete input[name];
   return validateInput(section, input, definition);
 }
 

@@ -1,14 +1,16 @@
 import type { Ack, Clock } from '../component.ts';
 import type { Batch } from '../events/batch.ts';
-import type { EntranceLog, Frame, Level, LogReader } from './entrance-log.ts';
+import type { EntranceLog, Frame, Level, LogReader, LogStatus, Origin, Position } from './entrance-log.ts';
 
 const SEGMENT_BYTES = 1 << 20;
 /** A source that was held back is let go when so much of the limit is free again. */
 const RESUME_AT = 0.75;
+/** Read frames are cut off the front of the list in runs of this length. */
+const CUT_AT = 1024;
 
 /**
- * The entrance log at level `memory`: frames in a bounded ring of segments, given back once every output is done with
- * them. Places work as they do on disk: an incarnation per start, segments of rising time, offsets.
+ * The entrance log at level `memory`: frames in a bounded ring of segments, given back once nobody needs them. Places work
+ * as they do on disk: an incarnation per start, segments of rising time, offsets.
  */
 export class MemoryLog implements EntranceLog {
   readonly #clock: Clock;
@@ -17,13 +19,18 @@ export class MemoryLog implements EntranceLog {
   #segment = Buffer.alloc(0);
   #segmentMs = 0;
   #offset = 0;
-  #queue: Frame[] = [];
-  #head = 0;
-  #onFrames: (() => void) | undefined;
+  #enteredMs = 0;
+  /** Frames that are kept, oldest first, from `#front` on. */
+  #frames: Frame[] = [];
+  #front = 0;
+  /** Number of frames that were cut off the front of the list, so that readers find their place. */
+  #cut = 0;
+  #first: Position = 0;
+  #head: Position = 0;
+  readonly #readers = new Set<MemoryReader>();
+  readonly #origins = new Map<string, number>();
   #waiting: (() => void)[] = [];
-  #frames = 0;
-  #events = 0;
-  #bytes = 0;
+  #appended = { frames: 0, events: 0, bytes: 0 };
 
   /**
    * @param limitBytes  beyond it `append` answers false and `tryAppend` refuses
@@ -35,75 +42,151 @@ export class MemoryLog implements EntranceLog {
     this.#incarnation = incarnation;
   }
 
-  get pending(): { frames: number; events: number; bytes: number } {
-    return { frames: this.#frames, events: this.#events, bytes: this.#bytes };
+  get first(): Position {
+    return this.#first;
+  }
+
+  get head(): Position {
+    return this.#head;
+  }
+
+  get status(): LogStatus {
+    const isFull = this.#isFull;
+    return {
+      appended: { ...this.#appended },
+      recovered: { frames: 0, events: 0, bytes: 0 },
+      keptBytes: this.#head - this.#first,
+      limitBytes: this.#limitBytes,
+      segments: 1,
+      state: isFull ? 'stalled' : 'ok',
+      ...(isFull && { reason: 'log_limit_size reached' }),
+      metrics: {},
+    };
+  }
+
+  get #isFull(): boolean {
+    return this.#head - this.#first >= this.#limitBytes;
+  }
+
+  now(): number {
+    this.#enteredMs = Math.max(this.#enteredMs, this.#clock.now());
+    return this.#enteredMs;
   }
 
   append(batch: Batch, _level: Level, label: string, ack?: Ack): boolean {
     this.#put(batch, label);
     ack?.();
-    return this.#bytes < this.#limitBytes;
+    return !this.#isFull;
   }
 
   tryAppend(batch: Batch, _level: Level, label: string): boolean {
-    if (this.#bytes >= this.#limitBytes) return false;
+    if (this.#isFull) return false;
     this.#put(batch, label);
     return true;
   }
 
+  appendOnce(batch: Batch, _level: Level, { consumer, intervalMs }: Origin, ack: Ack): void {
+    if (intervalMs > (this.#origins.get(consumer) ?? -Infinity)) {
+      this.#origins.set(consumer, intervalMs);
+      this.#put(batch, '');
+    }
+    ack();
+  }
+
   ready(): Promise<void> {
-    if (this.#bytes < this.#limitBytes) return Promise.resolve();
+    if (!this.#isFull) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  reader(_name: string, onFrames: () => void): LogReader {
-    this.#onFrames = onFrames;
-    return {
-      next: () => this.#next(),
-      release: (frame) => this.#release(frame),
-    };
+  reader(from: Position | undefined, onFrames: () => void): LogReader {
+    const reader = new MemoryReader(this, onFrames, () => this.#readers.delete(reader));
+    reader.index = this.#cut + this.#front;
+    while (from !== undefined && (this.at(reader.index)?.end ?? Infinity) <= from) reader.index++;
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  /** The frame of that number, counted from the first ever appended. */
+  at(index: number): Frame | undefined {
+    return this.#frames[index - this.#cut];
   }
 
   /** Copies the batch into the current segment, so that a small batch does not keep a large receive buffer alive. */
   #put(batch: Batch, label: string): void {
     const length = batch.end - batch.start;
-    const nowMs = this.#clock.now();
+    const enteredMs = this.now();
     if (this.#offset + length > this.#segment.length) {
       this.#segment = Buffer.allocUnsafeSlow(Math.max(SEGMENT_BYTES, length));
-      this.#segmentMs = Math.max(nowMs, this.#segmentMs + 1);
+      this.#segmentMs = Math.max(enteredMs, this.#segmentMs + 1);
       this.#offset = 0;
     }
     const start = this.#offset;
     this.#segment.set(batch.bytes.subarray(batch.start, batch.end), start);
     this.#offset += length;
-    const place = { incarnation: this.#incarnation, segment: this.#segmentMs, offset: start, enteredMs: nowMs };
-    this.#queue.push({
+    const place = { incarnation: this.#incarnation, segment: this.#segmentMs, offset: start, enteredMs };
+    const position = this.#head;
+    this.#head += length;
+    this.#frames.push({
       batch: { tag: batch.tag, bytes: this.#segment, start, end: start + length, count: batch.count, place },
       label,
+      position,
+      end: this.#head,
     });
-    this.#frames++;
-    this.#events += batch.count;
-    this.#bytes += length;
-    if (this.#queue.length - this.#head === 1) this.#onFrames?.();
+    const { frames, events, bytes } = this.#appended;
+    this.#appended = { frames: frames + 1, events: events + batch.count, bytes: bytes + length };
+    const newest = this.#cut + this.#frames.length - 1;
+    for (const reader of this.#readers) if (reader.index === newest) reader.onFrames();
   }
 
-  #next(): Frame | undefined {
-    if (this.#head === this.#queue.length) return undefined;
-    const frame = this.#queue[this.#head++];
-    if (this.#head === this.#queue.length || this.#head > 1024) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
+  trim(before: Position): void {
+    for (;;) {
+      const frame = this.#frames[this.#front];
+      if (frame === undefined || frame.end > before) break;
+      this.#first = frame.end;
+      this.#front++;
     }
+    if (this.#front === this.#frames.length || this.#front > CUT_AT) {
+      this.#frames = this.#frames.slice(this.#front);
+      this.#cut += this.#front;
+      this.#front = 0;
+    }
+    for (const reader of this.#readers) reader.index = Math.max(reader.index, this.#cut);
+    if (this.#waiting.length === 0 || this.#head - this.#first > this.#limitBytes * RESUME_AT) return;
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+class MemoryReader implements LogReader {
+  readonly #log: MemoryLog;
+  readonly onFrames: () => void;
+  readonly #onClose: () => void;
+  index = 0;
+
+  constructor(log: MemoryLog, onFrames: () => void, onClose: () => void) {
+    this.#log = log;
+    this.onFrames = onFrames;
+    this.#onClose = onClose;
+  }
+
+  get position(): Position {
+    return this.#log.at(this.index)?.position ?? this.#log.head;
+  }
+
+  next(): Frame | undefined {
+    const frame = this.#log.at(this.index);
+    if (frame !== undefined) this.index++;
     return frame;
   }
 
-  #release({ batch }: Frame): void {
-    this.#frames--;
-    this.#events -= batch.count;
-    this.#bytes -= batch.end - batch.start;
-    if (this.#waiting.length === 0 || this.#bytes > this.#limitBytes * RESUME_AT) return;
-    const woken = this.#waiting;
-    this.#waiting = [];
-    for (const wake of woken) wake();
+  close(): void {
+    this.#onClose();
   }
 }

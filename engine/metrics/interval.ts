@@ -96,6 +96,11 @@ export function mergeParts(parts: readonly IntervalPart[], options: TimerStatsOp
   return [...merged(parts)].flatMap((cell) => cell.records(options));
 }
 
+/** The sum of parts as one part. */
+export function sumParts(parts: readonly IntervalPart[]): IntervalPart {
+  return { rows: Array.from(merged(parts), (cell) => cell.row()) };
+}
+
 function merged(parts: readonly IntervalPart[]): Iterable<Cell> {
   const cells = new Map<string, Cell>();
   for (const row of parts.flatMap((part) => part.rows)) {

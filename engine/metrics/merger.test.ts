@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Merged } from '../component.ts';
 import { readBatch } from '../testing/driver.ts';
 import { Cell, mergeParts, type IntervalPart } from './interval.ts';
-import { MetricMerger, mergedBatch, type MergerOptions } from './merger.ts';
+import { MetricMerger, mergedBatch, type MergedInterval } from './merger.ts';
 
 const LENGTH = 10_000;
 const rule = {
@@ -14,91 +14,111 @@ const rule = {
     records: mergeParts(parts as IntervalPart[], { intervalMs: LENGTH, percentThreshold: [90], histogram: [], keep: undefined }),
   }),
 };
-const merger = (options: Partial<MergerOptions> = {}): MetricMerger => new MetricMerger(new Map([['c', rule]]), options);
+const merger = (workers: readonly number[] = [0, 1]): MetricMerger => new MetricMerger(new Map([['c', rule]]), workers);
 
 const count = (name: string, value: number): IntervalPart => ({ rows: [{ name, tags: undefined, count: value }] });
-const totals = (merged: readonly Merged[]): unknown[] =>
-  merged.map(({ timeMs, records }) => [timeMs, ...records.map(({ name, value }) => `${String(name)}=${String(value)}`)]);
+const totals = (intervals: readonly MergedInterval[]): unknown[] =>
+  intervals.map(({ merged: { timeMs, records } }) => [
+    timeMs,
+    ...records.map(({ name, value }) => `${String(name)}=${String(value)}`),
+  ]);
+const put = (m: MetricMerger, worker: number, intervalMs: number, data: unknown): boolean =>
+  m.add({ consumer: 'c', worker, intervalMs, data });
 
 describe('merger', () => {
-  test('parts of all workers are one total, once the grace is over', () => {
+  test('parts of all workers are one total, once all have closed the interval', () => {
     const m = merger();
-    m.add({ consumer: 'c', worker: 0, intervalMs: 0, data: count('a', 1) }, 10_000);
-    m.add({ consumer: 'c', worker: 1, intervalMs: 0, data: count('a', 2) }, 10_400);
-    assert.deepEqual(m.flushDue(10_999), []);
-    assert.deepEqual(totals(m.flushDue(11_000)), [[10_000, 'a=3']]);
-    assert.deepEqual(m.flushDue(20_000), []);
+    put(m, 0, 0, count('a', 1));
+    assert.deepEqual(m.takeComplete(), []);
+    m.close(0, 10_250);
+    assert.deepEqual(m.takeComplete(), [], 'worker 1 may still count for it');
+    put(m, 1, 0, count('a', 2));
+    m.close(1, 10_100);
+    assert.deepEqual(totals(m.takeComplete()), [[10_000, 'a=3']]);
+    m.close(1, 20_000);
+    m.close(0, 20_000);
+    assert.deepEqual(m.takeComplete(), [], 'each is given once');
   });
 
-  test('a late part gives the corrected total at the same time', () => {
+  test('a worker that had nothing to count only says so', () => {
     const m = merger();
-    m.add({ consumer: 'c', worker: 0, intervalMs: 0, data: count('a', 1) }, 10_000);
-    m.flushDue(11_000);
-    m.add({ consumer: 'c', worker: 1, intervalMs: 0, data: count('a', 5) }, 30_000);
-    assert.deepEqual(totals(m.flushAll()), [[10_000, 'a=6']]);
+    put(m, 0, 0, count('a', 1));
+    m.close(0, 10_250);
+    m.close(1, 10_249);
+    assert.deepEqual(m.takeComplete(), []);
+    m.close(1, 10_250);
+    assert.deepEqual(totals(m.takeComplete()), [[10_000, 'a=1']]);
   });
 
-  test('what would replace a total by less is refused', () => {
-    const m = merger({ keptIntervals: 2 });
-    for (const intervalMs of [0, 10_000, 20_000]) {
-      m.add({ consumer: 'c', worker: 0, intervalMs, data: count('a', 1) }, intervalMs + LENGTH);
-      m.flushAll();
+  test('a worker that is far behind holds everything back, in order', () => {
+    const m = merger();
+    for (const interval of [0, 1, 2]) {
+      put(m, 0, interval * LENGTH, count('a', 1));
+      m.close(0, (interval + 1) * LENGTH);
     }
-    assert.equal(m.add({ consumer: 'c', worker: 1, intervalMs: 0, data: count('a', 1) }, 40_000), false);
-    assert.equal(m.add({ consumer: 'c', worker: 1, intervalMs: 10_000, data: count('a', 1) }, 40_000), true);
-    assert.equal(m.add({ consumer: '?', worker: 1, intervalMs: 10_000, data: undefined }, 40_000), false);
-    assert.equal(m.refused, 2);
-    assert.deepEqual(totals(m.flushAll()), [[20_000, 'a=2']]);
+    assert.deepEqual(m.takeComplete(), []);
+    put(m, 1, LENGTH, count('a', 5));
+    m.close(1, 2 * LENGTH);
+    assert.deepEqual(totals(m.takeComplete()), [
+      [10_000, 'a=1'],
+      [20_000, 'a=6'],
+    ]);
+    m.leave(1);
+    assert.deepEqual(totals(m.takeComplete()), [[30_000, 'a=1']]);
   });
 
-  test('many intervals at once wait for the other workers, up to a bound', () => {
-    const m = merger({ keptIntervals: 1 });
-    for (let n = 0; n < 20; n++) m.add({ consumer: 'c', worker: 0, intervalMs: n * LENGTH, data: count('a', 1) }, 1000);
-    assert.equal(m.flushDue(1500).length, 4);
-    for (let n = 0; n < 20; n++) m.add({ consumer: 'c', worker: 1, intervalMs: n * LENGTH, data: count('a', 1) }, 1600);
-    assert.equal(m.refused, 4);
-    assert.equal(totals(m.flushDue(2600)).filter((total) => (total as string[])[1] === 'a=2').length, 16);
+  test('a consumer that nobody knows is refused', () => {
+    const m = merger();
+    assert.equal(m.add({ consumer: '?', worker: 0, intervalMs: 0, data: undefined }), false);
+    assert.equal(m.refused, 1);
   });
 
-  test('an interval takes so many parts and no more', () => {
-    const m = merger({ maxParts: 3 });
-    const taken = [1, 2, 4, 8].map((value) => m.add({ consumer: 'c', worker: 0, intervalMs: 0, data: count('a', value) }, 0));
-    assert.deepEqual(taken, [true, true, true, false]);
-    assert.deepEqual(totals(m.flushAll()), [[10_000, 'a=7']]);
-  });
-
-  test('however events are dealt out to workers and parts, the last total of an interval is the true one', () => {
+  test('however events are dealt out to workers, each interval is given once, with its true total', () => {
     const event = fc.record({
       interval: fc.integer({ min: 0, max: 3 }),
       worker: fc.integer({ min: 0, max: 2 }),
       name: fc.constantFrom('a', 'b'),
       kind: fc.constantFrom('count', 'timer', 'set'),
       value: fc.integer({ min: 0, max: 20 }),
-      flushes: fc.boolean(),
     });
+    const order = fc.array(fc.integer({ min: 0, max: 2 }), { maxLength: 30 });
     fc.assert(
-      fc.property(fc.array(event, { maxLength: 60 }), (events) => {
-        const m = merger();
-        const last = new Map<number, unknown>();
+      fc.property(fc.array(event, { maxLength: 60 }), order, (events, closings) => {
+        const m = merger([0, 1, 2]);
+        const given = new Map<number, unknown>();
         const truth = new Map<number, IntervalPart[]>();
-        const note = (merged: readonly Merged[]): void =>
-          merged.forEach(({ timeMs, records }) => last.set(timeMs, sorted(records)));
-        for (const { interval, worker, name, kind, value, flushes } of events) {
+        const waiting = new Map<number, { worker: number; part: IntervalPart }[]>();
+        for (const { interval, worker, name, kind, value } of events) {
           const cell = new Cell(name, undefined);
           if (kind === 'set') cell.unique(String(value));
           else cell.add(kind as 'count' | 'timer', value, 0);
-          const data = { rows: [cell.row()] };
-          const intervalMs = interval * LENGTH;
-          truth.set(intervalMs, [...(truth.get(intervalMs) ?? []), data]);
-          m.add({ consumer: 'c', worker, intervalMs, data: structuredClone(data) }, 0);
-          if (flushes) note(m.flushAll());
+          const part = { rows: [cell.row()] };
+          truth.set(interval, [...(truth.get(interval) ?? []), part]);
+          waiting.set(interval, [...(waiting.get(interval) ?? []), { worker, part }]);
         }
-        note(m.flushAll());
-        const want = [...truth].map(([intervalMs, parts]): [number, unknown] => [
-          intervalMs + LENGTH,
-          sorted(rule.merge(intervalMs, parts).records),
+        const take = (): void => {
+          for (const { origin, merged } of m.takeComplete()) {
+            assert.ok(!given.has(origin.intervalMs), 'given twice');
+            given.set(origin.intervalMs, sorted(merged.records));
+          }
+        };
+        // Every worker closes interval after interval, the workers in any order.
+        const at = [0, 0, 0];
+        const close = (worker: number): void => {
+          const interval = at[worker] ?? 0;
+          at[worker] = interval + 1;
+          for (const one of waiting.get(interval) ?? [])
+            if (one.worker === worker) put(m, worker, interval * LENGTH, structuredClone(one.part));
+          m.close(worker, (interval + 1) * LENGTH + worker);
+          take();
+        };
+        for (const worker of closings) close(worker);
+        for (const worker of [0, 1, 2]) while ((at[worker] as number) < 5) close(worker);
+        const want = [...truth].map(([interval, parts]): [number, unknown] => [
+          interval * LENGTH,
+          sorted(rule.merge(interval * LENGTH, parts).records),
         ]);
-        assert.deepEqual(last, new Map(want));
+        assert.deepEqual(given, new Map(want));
       }),
     );
   });

@@ -1,8 +1,9 @@
 import type { Merged } from '../component.ts';
 import type { Batch } from '../events/batch.ts';
 import { EntryWriter } from '../events/entry-writer.ts';
+import type { Origin } from '../log/entrance-log.ts';
 
-/** What a worker's consumer published for one interval; further parts of the same interval add to it. */
+/** What a worker's consumer published for one interval. */
 export interface MetricPart {
   readonly consumer: string;
   readonly worker: number;
@@ -16,95 +17,105 @@ export interface MergeRule {
   merge(intervalMs: number, parts: readonly unknown[]): Merged;
 }
 
-export interface MergerOptions {
-  /** Time that the other workers have to publish their part once the first one is there. */
-  readonly graceMs: number;
-  /** Intervals of each consumer that are kept, so that a late part gives a corrected total. */
-  readonly keptIntervals: number;
-  /** Parts of one interval; a further one is refused and counted. */
-  readonly maxParts: number;
+/** One interval of one consumer with the parts of all workers. */
+export interface MergedInterval {
+  readonly origin: Origin;
+  readonly merged: Merged;
 }
-
-export const DEFAULT_MERGER: MergerOptions = { graceMs: 1000, keptIntervals: 32, maxParts: 1024 };
-
-/** So many times `keptIntervals` may wait at once. */
-const CATCH_UP = 16;
 
 interface Interval {
   readonly parts: unknown[];
-  /** When the first part came that was not flushed yet; undefined when all are. */
-  pendingSince: number | undefined;
+  /** Time by which the first worker had closed it: complete when all have closed what ended by then. */
+  closedMs: number;
+  /** Workers that have published a part and not said yet by when it was closed. */
+  readonly unsaid: Set<number>;
 }
 
+/** Intervals that wait for slow workers; beyond, the oldest is handed out as it is and counted. */
+const WAITING_MAX = 100_000;
+
 /**
- * The main thread's sum over all workers. An interval is flushed with all its parts, always under the same time; a part
- * that comes after that makes it be flushed again with the corrected total, which overwrites the first one in Graphite.
- * Nothing is counted twice and nothing is replaced by less.
+ * The main thread's sum over all workers. A worker publishes each interval once, when every event of it has been counted,
+ * and then says up to when it has closed; an interval is complete when all workers have closed it. So each is handed out
+ * once, with all its parts, however far a worker is behind: nothing is counted twice and nothing is left out.
  */
 export class MetricMerger {
   readonly #rules: ReadonlyMap<string, MergeRule>;
-  readonly #options: MergerOptions;
-  /** Consumer, then interval, oldest first. */
+  readonly #workers: readonly number[];
+  /** Up to when each worker has closed its intervals. */
+  readonly #closed = new Map<number, number>();
+  /** Consumer, then interval. */
   readonly #intervals = new Map<string, Map<number, Interval>>();
-  /** Newest interval that was forgotten, by consumer: what is not newer cannot be corrected any more. */
-  readonly #forgotten = new Map<string, number>();
-  /** Parts that came after their interval was forgotten, beyond `maxParts`, or from a consumer that nobody knows. */
+  #waiting = 0;
+  /** Parts from a consumer that nobody knows, and intervals that did not wait for all workers. */
   refused = 0;
+  forced = 0;
 
-  constructor(rules: ReadonlyMap<string, MergeRule>, options: Partial<MergerOptions> = {}) {
+  /** @param workers  whose parts are waited for */
+  constructor(rules: ReadonlyMap<string, MergeRule>, workers: readonly number[]) {
     this.#rules = rules;
-    this.#options = { ...DEFAULT_MERGER, ...options };
+    this.#workers = workers;
+    for (const worker of workers) this.#closed.set(worker, -Infinity);
   }
 
   /** @returns false when the part was refused */
-  add({ consumer, intervalMs, data }: MetricPart, nowMs: number): boolean {
-    const isForgotten = intervalMs <= (this.#forgotten.get(consumer) ?? -Infinity);
-    if (!this.#rules.has(consumer) || isForgotten) return this.#refuse();
+  add({ consumer, worker, intervalMs, data }: MetricPart): boolean {
+    if (!this.#rules.has(consumer)) {
+      this.refused++;
+      return false;
+    }
     let intervals = this.#intervals.get(consumer);
     if (intervals === undefined) this.#intervals.set(consumer, (intervals = new Map()));
     let interval = intervals.get(intervalMs);
-    if (interval === undefined) intervals.set(intervalMs, (interval = { parts: [], pendingSince: undefined }));
-    if (interval.parts.length >= this.#options.maxParts) return this.#refuse();
+    if (interval === undefined) {
+      intervals.set(intervalMs, (interval = { parts: [], closedMs: Infinity, unsaid: new Set() }));
+      this.#waiting++;
+    }
     interval.parts.push(data);
-    interval.pendingSince ??= nowMs;
+    interval.unsaid.add(worker);
     return true;
   }
 
-  #refuse(): false {
-    this.refused++;
-    return false;
+  /** A worker has published everything that ended by then. */
+  close(worker: number, untilMs: number): void {
+    this.#closed.set(worker, Math.max(untilMs, this.#closed.get(worker) ?? -Infinity));
+    for (const intervals of this.#intervals.values())
+      for (const interval of intervals.values())
+        if (interval.unsaid.delete(worker)) interval.closedMs = Math.min(interval.closedMs, untilMs);
   }
 
-  /** Intervals whose parts have waited long enough, in order of time for each consumer. */
-  flushDue(nowMs: number): Merged[] {
-    return this.#flush((since) => nowMs - since >= this.#options.graceMs);
+  /** A worker that will publish nothing more is not waited for. */
+  leave(worker: number): void {
+    this.close(worker, Infinity);
   }
 
-  /** Everything that is not flushed yet, at the end of a run. */
-  flushAll(): Merged[] {
-    return this.#flush(() => true);
+  /** Intervals that are complete, in order of time for each consumer; each is given once. */
+  takeComplete(): MergedInterval[] {
+    const closedMs = Math.min(...this.#workers.map((worker) => this.#closed.get(worker) ?? -Infinity), Infinity);
+    return this.#take(({ closedMs: needed, unsaid }) => unsaid.size === 0 && needed <= closedMs);
   }
 
-  #flush(isDue: (since: number) => boolean): Merged[] {
-    const merged: Merged[] = [];
+  /** Everything, complete or not: the end of a run that keeps nothing. */
+  takeAll(): MergedInterval[] {
+    return this.#take(() => true);
+  }
+
+  #take(isDue: (interval: Interval) => boolean): MergedInterval[] {
+    const taken: MergedInterval[] = [];
     for (const [consumer, intervals] of this.#intervals) {
       const rule = this.#rules.get(consumer);
       if (rule === undefined) continue;
-      const inOrder = [...intervals].sort(([a], [b]) => a - b);
-      const surplus = inOrder.length - this.#options.keptIntervals;
-      inOrder.forEach(([intervalMs, interval], n) => {
-        // While many old intervals come in at once (catching up), those that wait for the other workers' parts may stay.
-        const mustGo = n < inOrder.length - this.#options.keptIntervals * CATCH_UP;
-        if (interval.pendingSince !== undefined && (mustGo || isDue(interval.pendingSince))) {
-          interval.pendingSince = undefined;
-          merged.push(rule.merge(intervalMs, interval.parts));
-        }
-        if (n >= surplus || interval.pendingSince !== undefined) return;
+      for (const [intervalMs, interval] of [...intervals].sort(([a], [b]) => a - b)) {
+        const isForced = this.#waiting > WAITING_MAX && !isDue(interval);
+        // Their order is kept: what appends them remembers the newest one only.
+        if (!isForced && !isDue(interval)) break;
+        if (isForced) this.forced++;
         intervals.delete(intervalMs);
-        this.#forgotten.set(consumer, Math.max(intervalMs, this.#forgotten.get(consumer) ?? -Infinity));
-      });
+        this.#waiting--;
+        taken.push({ origin: { consumer, intervalMs }, merged: rule.merge(intervalMs, interval.parts) });
+      }
     }
-    return merged;
+    return taken;
   }
 }
 

@@ -1,20 +1,37 @@
 /** From the tree of a configuration to sources, routes and outputs, all inert. */
+import { join } from 'node:path';
 import type { Ack, Consumer, ConsumerContext, Context, Filter, Output, Source, SourceContext } from '../component.ts';
 import type { Section } from '../config/model.ts';
 import { childSections, paramText, sectionToInput } from '../config/section.ts';
 import { bufferConfig } from '../delivery/buffer-config.ts';
 import { DeadLetters } from '../delivery/dead-letters.ts';
+import { Progress } from '../delivery/progress.ts';
 import { OutputRunner } from '../delivery/output-runner.ts';
 import { MillraceError } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
-import type { EntranceLog } from '../log/entrance-log.ts';
+import type { EntranceLog, Level } from '../log/entrance-log.ts';
+import { isSpooled, LEVELS, levelOf, type Durability } from './durability.ts';
 import type { Account } from '../telemetry/accounts.ts';
 import type { Made, Maker } from './make.ts';
 import { compilePattern } from './match-pattern.ts';
 import type { Rule, Target } from './router.ts';
 
-/** Hands an interval's part of a consumer to the main thread. */
-export type Publish = (consumer: string, intervalMs: number, data: unknown) => void;
+/** Bytes that wait in memory for one output before it reads the log at its own pace. */
+const LAG_DETACH_BYTES = 64 << 20;
+
+/** What the pipeline hands in beside the components. */
+export interface BuildOptions {
+  readonly entranceLog: EntranceLog;
+  /** Directory of this worker's progress; undefined: nothing outlives the process. */
+  readonly stateDir: string | undefined;
+  /** No source is made: what is in the log is delivered, and that is all. */
+  readonly isOrphan: boolean;
+  readonly publish: (consumer: string, intervalMs: number, data: unknown) => void;
+  /** Calls back once every output is done with what was appended so far. */
+  readonly whenDelivered: (ack: Ack) => void;
+  /** Bytes from the oldest that the output has not finished to the end of the log. */
+  readonly lagBytes: (runner: OutputRunner) => number;
+}
 
 export interface Built {
   readonly sources: Made<Source>[];
@@ -22,18 +39,18 @@ export interface Built {
   readonly consumers: Made<Consumer>[];
   readonly outputs: { readonly made: Made<Output>; readonly runner: OutputRunner }[];
   readonly routes: Map<string, Rule[]>;
+  /** The safest level that any source asks for. */
+  level: Level;
 }
 
 export class Builder {
   readonly #maker: Maker;
-  readonly #log: EntranceLog;
-  readonly #publish: Publish;
-  readonly #built: Built = { sources: [], filters: [], consumers: [], outputs: [], routes: new Map() };
+  readonly #o: BuildOptions;
+  readonly #built: Built = { sources: [], filters: [], consumers: [], outputs: [], routes: new Map(), level: 'memory' };
 
-  constructor(maker: Maker, log: EntranceLog, publish: Publish) {
+  constructor(maker: Maker, options: BuildOptions) {
     this.#maker = maker;
-    this.#log = log;
-    this.#publish = publish;
+    this.#o = options;
   }
 
   async build(root: Section): Promise<Built> {
@@ -69,12 +86,16 @@ export class Builder {
 
   async #source(section: Section): Promise<void> {
     const label = labelOf(section);
-    const made = await this.#maker.make<Source>(section, ['source'], (ctx, account) => this.#sourceContext(ctx, account, label));
-    if (made !== undefined) this.#built.sources.push(made);
+    const made = await this.#maker.make<Source>(section, ['source'], (ctx, account, definition) => {
+      const level = levelOf(section, definition);
+      if (LEVELS.indexOf(level) > LEVELS.indexOf(this.#built.level)) this.#built.level = level;
+      return this.#sourceContext(ctx, account, label, { level, isSpooled: isSpooled(section) });
+    });
+    if (made !== undefined && !this.#o.isOrphan) this.#built.sources.push(made);
   }
 
-  #sourceContext(ctx: Context, account: Account, label: string): SourceContext {
-    const log = this.#log;
+  #sourceContext(ctx: Context, account: Account, label: string, { level, isSpooled }: Durability): SourceContext {
+    const { entranceLog: log, whenDelivered } = this.#o;
     const book = (batch: Batch): void => {
       account.created += batch.count;
       account.out += batch.count;
@@ -89,10 +110,13 @@ export class Builder {
       },
       emit(batch: Batch, ack?: Ack): boolean {
         book(batch);
-        return log.append(batch, 'memory', label, ack);
+        if (isSpooled) return log.append(batch, level, label, ack);
+        const hasRoom = log.append(batch, 'memory', label);
+        if (ack !== undefined) whenDelivered(ack);
+        return hasRoom;
       },
       tryEmit(batch: Batch): boolean {
-        if (log.tryAppend(batch, 'memory', label)) {
+        if (log.tryAppend(batch, level, label)) {
           book(batch);
           return true;
         }
@@ -115,7 +139,7 @@ export class Builder {
   }
 
   #consumerContext(ctx: Context): ConsumerContext {
-    return { ...ctx, publish: (intervalMs, data) => this.#publish(ctx.id, intervalMs, data) };
+    return { ...ctx, publish: (intervalMs, data) => this.#o.publish(ctx.id, intervalMs, data) };
   }
 
   #consumer(made: Made<Consumer>): { id: string; consumer: Consumer; account: Account; log: Made['log'] } {
@@ -146,8 +170,18 @@ export class Builder {
     const { clock, random, dataDir, worker } = this.#maker.around;
     const [buffer] = childSections(section, 'buffer');
     const input = buffer === undefined ? {} : { ...sectionToInput(buffer, (name) => name === '@type'), '@arg': buffer.arg };
-    const runner = new OutputRunner({
+    const { entranceLog, stateDir } = this.#o;
+    const name = encodeURIComponent(made.id);
+    const progress = Progress.open(stateDir === undefined ? undefined : join(stateDir, 'progress', name), {
+      clock,
+      log: made.log,
+      // An output that is new gets what comes from now on.
+      start: entranceLog.head,
+    });
+    const runner: OutputRunner = new OutputRunner({
       id: made.id,
+      progress,
+      memoryLimitBytes: LAG_DETACH_BYTES,
       output: made.component,
       config: bufferConfig.parse(input),
       flush: made.definition.flush,

@@ -41,6 +41,8 @@ export interface Made<C = unknown> {
   readonly id: string;
   readonly kind: Kind;
   readonly type: string;
+  /** `file:line:column` of its section. */
+  readonly place: string;
   readonly component: C;
   readonly definition: Definition;
   /** The validated configuration. */
@@ -50,8 +52,11 @@ export interface Made<C = unknown> {
   readonly metrics: Record<string, number>;
 }
 
-/** Sections that the engine reads itself. */
-const ENGINE_SECTIONS = ['buffer', 'secondary'];
+/** Sections and parameters that the engine reads itself. */
+const ENGINE_READS: Readonly<Partial<Record<Kind, readonly string[]>>> = {
+  output: ['buffer', 'secondary'],
+  source: ['durability'],
+};
 
 export class Maker {
   readonly around: Surroundings;
@@ -82,7 +87,7 @@ export class Maker {
   async make<C>(
     section: Section,
     kinds: readonly Kind[],
-    extend: (ctx: Context, account: Account) => Context,
+    extend: (ctx: Context, account: Account, definition: Definition) => Context,
   ): Promise<Made<C> | undefined> {
     const type = paramText(section, '@type') ?? '';
     const entry = this.around.registry.find(kinds, type);
@@ -95,9 +100,10 @@ export class Maker {
     const account = new Account();
     const log = childLog(this.around.log, { component: id });
     const values: Record<string, number> = {};
-    const context = extend(this.#context(id, definition.metrics, values, log, account), account);
+    const context = extend(this.#context(id, definition.metrics, values, log, account), account, definition);
     const component = definition.create(config, context as never) as C;
-    return { id, kind: definition.kind, type: definition.name, component, definition, config, account, log, metrics: values };
+    const { kind, name } = definition;
+    return { id, kind, type: name, place: where(section), component, definition, config, account, log, metrics: values };
   }
 
   /** `@id`, else the type with a number in the order of the configuration: the same in every worker. */
@@ -115,7 +121,11 @@ export class Maker {
       this.around.isFluentd && definition.kind === 'source' && shapeOf(definition.config)?.['bind'] !== undefined
         ? FLUENTD_DEFAULTS
         : {};
-    return checked(section, definition, validateSection(section, definition, { engineSections: ENGINE_SECTIONS, defaults }));
+    return checked(
+      section,
+      definition,
+      validateSection(section, definition, { engineReads: ENGINE_READS[definition.kind] ?? [], defaults }),
+    );
   }
 
   #context(id: string, specs: MetricSpecs, values: Record<string, number>, log: Log, account: Account): Context {
@@ -201,6 +211,7 @@ export function statusOf(
     bytesIn: account.bytesIn,
     bytesOut: account.bytesOut,
     errors: account.errors,
+    place: made.place,
     metrics: { ...made.metrics },
     ...extra,
   };

@@ -1,4 +1,5 @@
 /** What the main thread and its workers say to each other. Everything is structured-cloneable. */
+import type { Origin } from '../log/entrance-log.ts';
 import type { ComponentStatus } from '../telemetry/accounts.ts';
 
 export interface WireBatch {
@@ -10,8 +11,11 @@ export interface WireBatch {
 export type ToWorker =
   | { readonly type: 'start' }
   | { readonly type: 'status'; readonly request: number }
-  | { readonly type: 'inject'; readonly batch: WireBatch }
-  | { readonly type: 'quiesce' }
+  | { readonly type: 'inject'; readonly batch: WireBatch; readonly origin: Origin }
+  /** What was made of that interval's parts is safe: they may be forgotten. */
+  | { readonly type: 'confirm'; readonly consumer: string; readonly intervalMs: number }
+  /** `isEnd`: nothing will go on from here, so that intervals are published although they have not ended. */
+  | { readonly type: 'quiesce'; readonly isEnd: boolean }
   | { readonly type: 'finish'; readonly deadlineMs: number }
   | { readonly type: 'stop' };
 
@@ -20,11 +24,22 @@ export type FromWorker =
   | { readonly type: 'started' }
   | { readonly type: 'failed'; readonly code: string; readonly message: string }
   | { readonly type: 'status'; readonly request: number; readonly components: readonly ComponentStatus[] }
-  | { readonly type: 'partial'; readonly consumer: string; readonly intervalMs: number; readonly data: unknown }
+  | {
+      readonly type: 'partial';
+      readonly consumer: string;
+      readonly intervalMs: number;
+      readonly data: unknown;
+      /** It was published before a restart already. */
+      readonly again: boolean;
+    }
+  /** Every interval that ended by then has been published. */
+  | { readonly type: 'closed'; readonly untilMs: number }
+  /** What was injected is as safe as the log makes anything. */
+  | { readonly type: 'injected'; readonly origin: Origin }
   | { readonly type: 'quiesced' }
   | { readonly type: 'finished' }
   | { readonly type: 'stopped'; readonly components: readonly ComponentStatus[] }
-  /** Every source has come to its end by itself. */
+  /** Every source has come to its end by itself; of an orphan's log: everything in it has been delivered. */
   | { readonly type: 'ended' };
 
 /** What a worker needs to build the same pipeline as its siblings. */
@@ -34,9 +49,12 @@ export interface WorkerSetup {
   readonly configText: string | undefined;
   readonly configType: 'yaml' | 'v1' | undefined;
   readonly worker: { readonly id: number; readonly count: number };
+  /** The log of a worker that is not there any more (`workers 4 -> 2`): it is drained, then removed. */
+  readonly isOrphan: boolean;
   readonly dataDir: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
-  readonly logLimitBytes: number;
+  /** Of this worker's log; undefined: what its disk or the memory allows. */
+  readonly logLimitBytes: number | undefined;
   /** Whether summaries of what passes are published for a screen. */
   readonly watch: boolean;
 }

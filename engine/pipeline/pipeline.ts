@@ -1,29 +1,37 @@
-import type { Consumer, Definition, Output } from '../component.ts';
+import { join } from 'node:path';
+import type { Ack, Consumer, Definition, Output } from '../component.ts';
 import type { Section } from '../config/model.ts';
 import { messageOf } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
-import type { EntranceLog, LogReader } from '../log/entrance-log.ts';
+import type { EntranceLog, Origin } from '../log/entrance-log.ts';
 import { Account, type ComponentStatus } from '../telemetry/accounts.ts';
 import { childLog } from '../telemetry/log.ts';
-import { Builder, type Built, type Publish } from './build.ts';
+import { Builder, type Built } from './build.ts';
+import { ConsumerBook, type Publish } from './consumer-book.ts';
+import { Flow } from './flow.ts';
 import { Maker, statusOf, type Surroundings } from './make.ts';
 import { Router, type Hook, type Tap } from './router.ts';
-
-/** Events routed in one turn of the loop before sockets get theirs. */
-const EVENTS_PER_TURN = 20_000;
 
 /** A consumer that hangs on the ends of all chains (rules); made once the context is there. */
 export interface TapSpec {
   readonly id: string;
   readonly matches: (tag: string) => boolean;
+  /** False: what it publishes is only looked at, and nothing of it outlives the process. */
+  readonly keeps: boolean;
   create(publish: (intervalMs: number, data: unknown) => void): Consumer;
 }
 
 export interface PipelineOptions extends Surroundings {
   readonly root: Section;
   readonly entranceLog: EntranceLog;
+  /** Directory of this worker's progress and counts; undefined: nothing of them outlives the process. */
+  readonly stateDir: string | undefined;
   readonly publish: Publish;
+  /** This worker's consumers have published every interval that ended by then. */
+  readonly onClosed: (untilMs: number) => void;
   readonly taps: readonly TapSpec[];
+  /** Only what is in the log is delivered: no source is made. */
+  readonly isOrphan?: boolean;
 }
 
 /**
@@ -34,18 +42,22 @@ export class Pipeline {
   readonly #o: PipelineOptions;
   readonly #built: Built;
   readonly #router: Router;
-  readonly #reader: LogReader;
+  readonly #book: ConsumerBook;
   readonly #routerAccount = new Account();
   readonly #logAccount = new Account();
   readonly #tapStatus: { readonly id: string; readonly account: Account; readonly consumer: Consumer }[] = [];
-  #scheduled = false;
+  #flow: Flow | undefined;
   #stopped = false;
-  #quiet: (() => void)[] = [];
 
   private constructor(options: PipelineOptions, built: Built) {
     this.#o = options;
     this.#built = built;
-    const taps = options.taps.map((spec) => this.#tap(spec));
+    const booked = built.consumers.map(({ id, component }) => ({ id, consumer: component, keeps: true }));
+    const taps = options.taps.map((spec) => {
+      const tap = this.#tap(spec);
+      booked.push({ id: spec.id, consumer: tap.node.consumer, keeps: spec.keeps });
+      return tap;
+    });
     this.#router = new Router({
       routes: built.routes,
       taps,
@@ -53,24 +65,49 @@ export class Pipeline {
       clock: options.clock,
       log: childLog(options.log, { component: 'router' }),
     });
-    this.#reader = options.entranceLog.reader('pipeline', () => this.#schedule());
+    const path = options.stateDir === undefined ? undefined : join(options.stateDir, 'consumers');
+    this.#book = new ConsumerBook(booked, path, childLog(options.log, { component: 'consumers' }), options.publish);
   }
 
   /** @throws MillraceError when a part cannot be put together */
   static async build(options: PipelineOptions): Promise<Pipeline> {
     const maker = await Maker.load(options);
-    const built = await new Builder(maker, options.entranceLog, options.publish).build(options.root);
-    return new Pipeline(options, built);
+    // Consumers publish through the book of the pipeline that they become a part of.
+    const late: { pipeline?: Pipeline } = {};
+    const built = await new Builder(maker, {
+      entranceLog: options.entranceLog,
+      stateDir: options.stateDir,
+      isOrphan: options.isOrphan === true,
+      publish: (id, intervalMs, data) => late.pipeline?.take(id, intervalMs, data),
+      whenDelivered: (ack) => late.pipeline?.whenDelivered(ack),
+      lagBytes: (runner) => options.entranceLog.head - runner.lowWater,
+    }).build(options.root);
+    late.pipeline = new Pipeline(options, built);
+    return late.pipeline;
   }
 
   #tap(spec: TapSpec): Tap {
     const account = new Account();
-    const consumer = spec.create((intervalMs, data) => this.#o.publish(spec.id, intervalMs, data));
+    const consumer = spec.create((intervalMs, data) => this.take(spec.id, intervalMs, data));
     this.#tapStatus.push({ id: spec.id, account, consumer });
     return {
       matches: spec.matches,
       node: { id: spec.id, consumer, account, log: childLog(this.#o.log, { component: spec.id }) },
     };
+  }
+
+  /** A consumer has a part of an interval for the main thread. */
+  take(id: string, intervalMs: number, data: unknown): void {
+    this.#book.take(id, intervalMs, data);
+  }
+
+  whenDelivered(ack: Ack): void {
+    this.#flow?.whenDelivered(ack);
+  }
+
+  /** What the main thread made of the interval is safe. */
+  confirm(consumer: string, intervalMs: number): void {
+    this.#book.confirm(consumer, intervalMs);
   }
 
   /** @throws whatever keeps a component from starting; what was started is stopped again */
@@ -83,11 +120,28 @@ export class Pipeline {
       for (const { made } of outputs) void this.#probe(made.component, made.log);
       for (const { component } of consumers) await component.start?.();
       for (const { consumer } of this.#tapStatus) await consumer.start?.();
+      this.#flow = this.#startFlow();
       for (const { component } of sources) await component.start();
     } catch (error) {
       await this.stop();
       throw error;
     }
+  }
+
+  #startFlow(): Flow {
+    const { entranceLog, clock, log, onClosed } = this.#o;
+    const flow = new Flow({
+      log: entranceLog,
+      routes: this.#built.routes,
+      router: this.#router,
+      outputs: this.#built.outputs.map(({ runner }) => runner),
+      book: this.#book,
+      clock,
+      say: childLog(log, { component: 'entrance-log' }),
+      onClosed,
+    });
+    flow.start();
+    return flow;
   }
 
   /** A server that does not answer is reported at once; the pipeline runs and keeps trying. */
@@ -103,42 +157,26 @@ export class Pipeline {
     this.#router.hook = hook;
   }
 
-  /** Lets events in that the engine made itself (metrics of all workers). */
-  inject(batch: Batch): void {
-    this.#logAccount.created += batch.count;
-    this.#o.entranceLog.append(batch, 'memory', '');
-  }
-
-  #schedule(): void {
-    if (this.#scheduled || this.#stopped) return;
-    this.#scheduled = true;
-    setImmediate(() => this.#run());
-  }
-
-  #run(): void {
-    this.#scheduled = false;
-    let left = EVENTS_PER_TURN;
-    while (left > 0) {
-      const frame = this.#reader.next();
-      if (frame === undefined) break;
-      left -= frame.batch.count;
-      this.#router.route(frame, () => this.#reader.release(frame));
-    }
-    for (const { runner } of this.#built.outputs) runner.caughtUp();
-    if (left <= 0) return this.#schedule();
-    for (const wake of this.#quiet.splice(0)) wake();
+  /**
+   * Lets events in that the engine made itself (metrics of all workers), each interval of a consumer once.
+   *
+   * @param ack  called when they are as safe as this log makes anything
+   */
+  inject(batch: Batch, origin: Origin, ack: Ack): void {
+    this.#o.entranceLog.appendOnce(batch, this.#built.level, origin, ack);
   }
 
   /** Everything in the log has been routed. */
   #routed(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#quiet.push(resolve);
-      this.#schedule();
-    });
+    return this.#flow?.drained() ?? Promise.resolve();
   }
 
-  /** Stops the sources, routes what they took, and has the consumers publish what they hold. */
-  async quiesce(): Promise<void> {
+  /**
+   * Stops the sources and routes what they took.
+   *
+   * @param isEnd  intervals that have not ended are published too: nothing will go on from here
+   */
+  async quiesce(isEnd: boolean): Promise<void> {
     for (const { component, log } of this.#built.sources) {
       try {
         await component.drain?.();
@@ -147,7 +185,9 @@ export class Pipeline {
         log.error({ reason: messageOf(error) }, 'source did not stop cleanly');
       }
     }
+    await this.#o.entranceLog.flush();
     await this.#routed();
+    if (isEnd || !this.#book.persists) this.#flow?.closeAll();
     for (const { component } of this.#built.consumers) await component.drain?.();
     for (const { consumer } of this.#tapStatus) await consumer.drain?.();
   }
@@ -166,7 +206,9 @@ export class Pipeline {
     for (const { component } of filters) await component.stop?.();
     for (const { component } of consumers) await component.stop?.();
     for (const { consumer } of this.#tapStatus) await consumer.stop?.();
+    this.#flow?.stop();
     await Promise.all(outputs.map(({ runner }) => runner.stop()));
+    await this.#o.entranceLog.close();
   }
 
   /** Sources that end by themselves (files read to the end once); undefined when one of them never does. */
@@ -206,14 +248,22 @@ export class Pipeline {
     return { ...books, dropped: { ...account.dropped }, id, kind, type: kind, worker, state: 'ok', metrics: {} };
   }
 
-  /** The log's `out` is what every output is done with. */
+  /** The log's `out` is what has been routed; what was found at start is booked when it is read. */
   #logStatus(worker: number): ComponentStatus {
-    const { pending } = this.#o.entranceLog;
+    const { appended, state, reason, keptBytes, segments, metrics } = this.#o.entranceLog.status;
+    const flow = this.#flow;
+    const routed = flow?.routed ?? { events: 0, recovered: 0 };
     const taken = this.#built.sources.reduce((sum, { account }) => sum + account.out, 0);
     const account = this.#logAccount;
     account.in = taken;
-    account.pending = pending.events;
-    account.out = taken + account.created - pending.events;
-    return { ...this.#plain('entrance-log', 'log', account, worker), metrics: { bytes: pending.bytes, frames: pending.frames } };
+    account.created = appended.events - taken + routed.recovered;
+    account.out = routed.events;
+    account.pending = account.in + account.created - account.out;
+    return {
+      ...this.#plain('entrance-log', 'log', account, worker),
+      state: state === 'ok' && flow?.isPaused === true ? 'waiting' : state,
+      ...(reason !== undefined ? { reason } : flow?.isPaused === true ? { reason: 'every output holds as much as it may' } : {}),
+      metrics: { ...metrics, bytes: keptBytes, segments, detachments: flow?.detachments ?? 0 },
+    };
   }
 }

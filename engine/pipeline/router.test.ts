@@ -256,6 +256,7 @@ describe('taps', () => {
     const tap = {
       id: 'rules',
       matches: (tag: string) => tag !== 'quiet',
+      keeps: true,
       create: () => ({ reads: [], observe: (event: EventView) => void seen.push(`${event.tag}(${event.str(TRAIL) ?? ''})`) }),
     };
     await route(conf, events, { taps: [tap] });

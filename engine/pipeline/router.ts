@@ -1,9 +1,9 @@
 import type { Clock, Log } from '../component.ts';
 import type { OutputRunner } from '../delivery/output-runner.ts';
-import { Ticket } from '../delivery/ticket.ts';
+import type { Ticket } from '../delivery/ticket.ts';
 import type { Batch } from '../events/batch.ts';
 import type { Frame } from '../log/entrance-log.ts';
-import type { Account } from '../telemetry/accounts.ts';
+import { Account } from '../telemetry/accounts.ts';
 import { FilterRunner, Ordinals, batchesOf, type ConsumerNode, type FilterNode } from './filter-run.ts';
 
 export type Target =
@@ -40,6 +40,9 @@ const CACHED_TAGS = 1024;
 /** An event that was re-labelled or re-tagged so often goes round in a circle. */
 const MAX_HOPS = 16;
 
+/** What each output takes a frame's events with. */
+export type Tickets = ReadonlyMap<OutputRunner, Ticket>;
+
 /** Looks at every batch at a named step; what `tap` and `why` hang on to. */
 export type Hook = (step: string, batch: Batch) => void;
 
@@ -59,6 +62,7 @@ export class Router {
   readonly #filters = new FilterRunner();
   readonly #hasErrorLabel: boolean;
   #unmatched = 0;
+  #observes = true;
   hook: Hook | undefined;
 
   constructor(options: RouterOptions) {
@@ -66,16 +70,22 @@ export class Router {
     this.#hasErrorLabel = options.routes.has(ERROR_LABEL);
   }
 
-  /** @param done  called once every output is done with the frame */
-  route(frame: Frame, done: () => void): void {
-    const ticket = new Ticket(done);
+  /**
+   * @param tickets  of the outputs that take events of the frame; an output without one gets none
+   * @param isNew  false: consumers have seen the frame before a restart
+   */
+  route(frame: Frame, tickets: Tickets, isNew: boolean): void {
     const { account } = this.#o;
     account.in += frame.batch.count;
-    this.#hop(frame.batch, frame.label, ticket, new Ordinals(), 0);
-    ticket.release();
+    this.#observes = isNew;
+    this.#hop(frame.batch, frame.label, tickets, new Ordinals(), 0);
   }
 
-  #hop(batch: Batch, label: string, ticket: Ticket, ordinals: Ordinals, hops: number): void {
+  #observe(node: ConsumerNode, batch: Batch): void {
+    if (this.#observes) this.#filters.observe(node, batch, this.#o.clock.now());
+  }
+
+  #hop(batch: Batch, label: string, tickets: Tickets, ordinals: Ordinals, hops: number): void {
     const { account } = this.#o;
     if (hops > MAX_HOPS) {
       this.#drop(batch.count, 'routed in a circle');
@@ -85,7 +95,7 @@ export class Router {
     const inErrorLabel = label === ERROR_LABEL;
     let current: Batch | undefined = batch;
     for (const stage of chain.stages) {
-      if ('consumer' in stage) this.#filters.observe(stage.consumer, current, this.#o.clock.now());
+      if ('consumer' in stage) this.#observe(stage.consumer, current);
       else {
         // A failure inside @ERROR would come back here for ever.
         const before: number = current.count;
@@ -96,7 +106,7 @@ export class Router {
         const refuse = (count: number): void => this.#drop(count, 'split into more than 255 parts');
         if (outcome.created.length > 0) {
           for (const made of batchesOf(outcome.created, batch, ordinals, refuse)) {
-            this.#hop(made.batch, this.#labelOf(made.label, label), ticket, ordinals, hops + 1);
+            this.#hop(made.batch, this.#labelOf(made.label, label), tickets, ordinals, hops + 1);
           }
         }
         current = outcome.batch;
@@ -104,7 +114,7 @@ export class Router {
       }
       this.hook?.('consumer' in stage ? stage.consumer.id : (stage.filters.at(-1)?.id ?? ''), current);
     }
-    this.#deliver(chain, current, label, ticket, ordinals, hops);
+    this.#deliver(chain, current, label, tickets, ordinals, hops);
   }
 
   #labelOf(wanted: string | undefined, current: string): string {
@@ -112,7 +122,7 @@ export class Router {
     return wanted === ROOT_LABEL ? '' : wanted;
   }
 
-  #deliver(chain: Chain, batch: Batch, label: string, ticket: Ticket, ordinals: Ordinals, hops: number): void {
+  #deliver(chain: Chain, batch: Batch, label: string, tickets: Tickets, ordinals: Ordinals, hops: number): void {
     const { account } = this.#o;
     if (chain.targets === undefined) {
       this.#drop(batch.count, 'no match');
@@ -123,22 +133,24 @@ export class Router {
         );
       return;
     }
-    for (const tap of chain.taps) this.#filters.observe(tap.node, batch, this.#o.clock.now());
+    for (const tap of chain.taps) this.#observe(tap.node, batch);
     let isTaken = false;
     for (const target of chain.targets) {
       switch (target.kind) {
-        case 'output':
-          target.runner.take(batch, ticket);
+        case 'output': {
+          const ticket = tickets.get(target.runner);
+          if (ticket !== undefined) target.runner.take(batch, ticket);
           isTaken = true;
           break;
+        }
         case 'consumer':
-          this.#filters.observe(target.node, batch, this.#o.clock.now());
+          this.#observe(target.node, batch);
           isTaken = true;
           break;
         case 'relabel':
           // On its way through another label it is the same event: booked where it ends.
           account.created += batch.count;
-          this.#hop(batch, this.#labelOf(target.label, label), ticket, ordinals, hops + 1);
+          this.#hop(batch, this.#labelOf(target.label, label), tickets, ordinals, hops + 1);
           break;
       }
     }
@@ -189,6 +201,19 @@ export class Router {
     const ends = label !== ERROR_LABEL && targets?.some((target) => target.kind !== 'relabel') === true;
     return { stages, targets, taps: ends ? this.#o.taps.filter((tap) => tap.matches(tag)) : [] };
   }
+}
+
+/**
+ * The same way through filters for one output alone, with books of its own: what was counted when the others were served is
+ * not counted again.
+ */
+export function routesOf(routes: Routes, runner: OutputRunner): Routes {
+  const isOurs = (target: Target): boolean => target.kind === 'relabel' || (target.kind === 'output' && target.runner === runner);
+  const alone = (rule: Rule): Rule[] => {
+    if (rule.kind === 'filter') return [{ ...rule, node: { ...rule.node, account: new Account() } }];
+    return rule.kind === 'consumer' ? [] : [{ ...rule, targets: rule.targets.filter(isOurs) }];
+  };
+  return new Map(Array.from(routes, ([label, rules]) => [label, rules.flatMap(alone)]));
 }
 
 /** 1, 2, 4 ... 256, then every 512th. */

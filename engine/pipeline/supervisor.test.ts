@@ -19,7 +19,8 @@ const entry = (on: string): URL =>
     const answers = {
       start: () => say({ type: 'started' }),
       status: ({ request }) => say({ type: 'status', request, components: [component(injected)] }),
-      inject: ({ batch }) => { injected += batch.count; },
+      inject: ({ batch, origin }) => { injected += batch.count; say({ type: 'injected', origin }); },
+      confirm: () => undefined,
       quiesce: () => say({ type: 'quiesced' }),
       finish: () => say({ type: 'finished' }),
       stop: () => { say({ type: 'stopped', components: [component(injected)] }); parentPort.close(); },
@@ -65,7 +66,7 @@ describe('workers', () => {
       [0, 1],
     );
     let isBetween = false;
-    const closing = await supervisor.shutDown(5000, () => {
+    const closing = await supervisor.shutDown(5000, false, () => {
       assert.deepEqual(
         seen.parts.map(({ worker, data }) => [worker, data]).toSorted(([a = 0], [b = 0]) => Number(a) - Number(b)),
         [
@@ -75,7 +76,7 @@ describe('workers', () => {
         'what they published is there',
       );
       isBetween = true;
-      supervisor.inject(makeBatch([{ record: { n: 1 } }, { record: { n: 2 } }]));
+      supervisor.inject(makeBatch([{ record: { n: 1 } }, { record: { n: 2 } }]), { consumer: 'm', intervalMs: 5 });
     });
     assert.ok(isBetween);
     assert.deepEqual(
@@ -105,7 +106,7 @@ describe('workers', () => {
         supervisor.start(),
         (error) => error instanceof MillraceError && error.code === 'MR_CONFIG' && error.message === 'no',
       );
-      assert.deepEqual(await supervisor.shutDown(1000, nothing), []);
+      assert.deepEqual(await supervisor.shutDown(1000, false, nothing), []);
       assert.deepEqual(seen.crashes, []);
     });
 
@@ -119,7 +120,7 @@ describe('workers', () => {
     await supervisor.start();
     await supervisor.status();
     assert.equal(seen.ends, 1);
-    await supervisor.shutDown(1000, nothing);
+    await supervisor.shutDown(1000, false, nothing);
   });
 });
 
@@ -136,14 +137,14 @@ describe('a worker that crashes', () => {
       },
     });
     await supervisor.start();
-    supervisor.inject(makeBatch([{ record: {} }]));
+    supervisor.inject(makeBatch([{ record: {} }]), { consumer: 'm', intervalMs: 5 });
     assert.match(await crashed.promise, /boom/);
     assert.deepEqual(
       (await supervisor.status()).map(({ worker }) => worker),
       [1],
     );
     const since = performance.now();
-    const closing = await supervisor.shutDown(20_000, nothing);
+    const closing = await supervisor.shutDown(20_000, false, nothing);
     assert.ok(took(since) < 5000);
     assert.deepEqual(
       closing.map(({ worker }) => worker),
@@ -162,7 +163,7 @@ describe('a worker that crashes', () => {
       [1],
     );
     const since = performance.now();
-    await supervisor.shutDown(20_000, nothing);
+    await supervisor.shutDown(20_000, false, nothing);
     assert.ok(took(since) < 5000);
     assert.deepEqual(seen.crashes, ['worker 0 ended with code 3', 'late']);
   });
@@ -172,7 +173,7 @@ test('a worker that does not come to its end is ended soon after the deadline', 
   const { supervisor } = supervise(`{ finish: () => undefined }`, 1);
   await supervisor.start();
   const since = performance.now();
-  const closing = await supervisor.shutDown(50, nothing);
+  const closing = await supervisor.shutDown(50, false, nothing);
   assert.ok(took(since) < 5000);
   assert.equal(closing.length, 1);
 });

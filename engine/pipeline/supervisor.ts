@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { MillraceError, type Code } from '../errors.ts';
 import type { ComponentStatus } from '../telemetry/accounts.ts';
 import type { Batch } from '../events/batch.ts';
+import type { Origin } from '../log/entrance-log.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
 
 export interface PublishedPart {
@@ -10,14 +11,24 @@ export interface PublishedPart {
   readonly worker: number;
   readonly intervalMs: number;
   readonly data: unknown;
+  /** It was published before a restart already. */
+  readonly again: boolean;
 }
 
 export interface SupervisorOptions {
   /** Module that a worker runs; it calls `runWorker`. */
   readonly entry: URL;
-  readonly setup: Omit<WorkerSetup, 'worker'>;
+  readonly setup: Omit<WorkerSetup, 'worker' | 'isOrphan'>;
   readonly workers: number;
+  /** Workers of earlier runs whose logs are drained beside: numbers from `workers` on. */
+  readonly orphans?: readonly number[];
   readonly onPart: (part: PublishedPart) => void;
+  /** A worker has published every interval that ended by then. */
+  readonly onClosed?: (worker: number, untilMs: number) => void;
+  /** What was injected is safe. */
+  readonly onInjected?: (origin: Origin) => void;
+  /** The log of an orphan is empty. */
+  readonly onDrained?: (worker: number) => void;
   /** A worker ended although nobody asked it to. */
   readonly onCrash: (error: Error) => void;
   /** Every source of every worker has come to its end. */
@@ -28,6 +39,7 @@ const STATUS_TIMEOUT_MS = 5000;
 
 interface Seat {
   readonly id: number;
+  readonly isOrphan: boolean;
   readonly thread: Worker;
   ended: boolean;
   /** It ended although nobody asked it to; it is not waited for any more. */
@@ -48,7 +60,8 @@ export class Supervisor {
 
   /** @throws MillraceError what kept a worker from starting; the others are stopped then */
   async start(): Promise<void> {
-    for (let id = 0; id < this.#o.workers; id++) this.#seats.push(this.#seat(id));
+    for (let id = 0; id < this.#o.workers; id++) this.#seats.push(this.#seat(id, false));
+    for (const id of this.#o.orphans ?? []) this.#seats.push(this.#seat(id, true));
     try {
       await this.#all('built');
       for (const seat of this.#seats) this.#send(seat, { type: 'start' });
@@ -60,11 +73,11 @@ export class Supervisor {
     }
   }
 
-  #seat(id: number): Seat {
+  #seat(id: number, isOrphan: boolean): Seat {
     const { entry, setup, workers } = this.#o;
-    const workerData: WorkerSetup = { ...setup, worker: { id, count: workers } };
+    const workerData: WorkerSetup = { ...setup, worker: { id, count: workers }, isOrphan };
     const thread = new Worker(entry, { workerData, name: `pipeline-${id}` });
-    const seat: Seat = { id, thread, ended: false, isDead: false, last: [] };
+    const seat: Seat = { id, isOrphan, thread, ended: false, isDead: false, last: [] };
     thread.on('message', (message: FromWorker) => this.#hear(seat, message));
     thread.on('error', (error) => this.#crashed(seat, error instanceof Error ? error : new Error(String(error))));
     thread.on('exit', (code) => {
@@ -93,10 +106,16 @@ export class Supervisor {
           worker: seat.id,
           intervalMs: message.intervalMs,
           data: message.data,
+          again: message.again,
         });
+      case 'closed':
+        return this.#o.onClosed?.(seat.id, message.untilMs);
+      case 'injected':
+        return this.#o.onInjected?.(message.origin);
       case 'ended':
         seat.ended = true;
-        if (this.#seats.every(({ ended }) => ended)) this.#o.onEnded?.();
+        if (seat.isOrphan) this.#o.onDrained?.(seat.id);
+        else if (this.#seats.every(({ ended, isOrphan }) => ended || isOrphan)) this.#o.onEnded?.();
         return;
       case 'failed': {
         for (const type of ['built', 'started']) this.#answer(`${seat.id}:${type}`, message);
@@ -159,26 +178,43 @@ export class Supervisor {
     return (await Promise.all(answers)).flatMap((answer) => (answer.type === 'status' ? answer.components : []));
   }
 
-  /** Lets events of the main thread in at worker 0. */
-  inject(batch: Batch): void {
+  /** Lets events of the main thread in at worker 0, which answers with `onInjected`. */
+  inject(batch: Batch, origin: Origin): void {
     const [seat] = this.#seats;
     if (seat === undefined || this.#stopping) return;
     const bytes = Uint8Array.from(batch.bytes.subarray(batch.start, batch.end));
-    this.#send(seat, { type: 'inject', batch: { tag: batch.tag, bytes, count: batch.count } });
+    this.#send(seat, { type: 'inject', batch: { tag: batch.tag, bytes, count: batch.count }, origin });
+  }
+
+  /** Tells every worker that what was made of an interval's parts is safe. */
+  confirm({ consumer, intervalMs }: Origin): void {
+    for (const seat of this.#seats) if (!seat.isDead) this.#send(seat, { type: 'confirm', consumer, intervalMs });
+  }
+
+  /** Ends a worker that has drained an orphan's log. */
+  async dismiss(worker: number): Promise<void> {
+    const seat = this.#seats.find(({ id, isOrphan }) => id === worker && isOrphan);
+    if (seat === undefined || seat.isDead || this.#stopping) return;
+    const stopped = this.#heard(`${seat.id}:stopped`).catch(() => undefined);
+    this.#send(seat, { type: 'stop' });
+    await withDeadline(stopped, 3000);
+    seat.isDead = true;
+    await seat.thread.terminate();
   }
 
   /**
    * Ends the run: sources stop, what they took is routed, consumers publish; then `between` may inject the last metrics;
    * then outputs deliver, at most until the deadline.
    *
+   * @param isEnd  intervals that have not ended are published too: nothing will go on from here
    * @returns the closing books
    */
-  async shutDown(deadlineMs: number, between: () => void): Promise<ComponentStatus[]> {
+  async shutDown(deadlineMs: number, isEnd: boolean, between: () => void): Promise<ComponentStatus[]> {
     // It never ran, or has been ended before.
     if (this.#stopping) return this.#seats.flatMap((seat) => [...seat.last]);
     const end = performance.now() + deadlineMs;
     const leftMs = (): number => Math.max(0, Math.ceil(end - performance.now()));
-    await this.#askLiving({ type: 'quiesce' }, 'quiesced', leftMs());
+    await this.#askLiving({ type: 'quiesce', isEnd }, 'quiesced', leftMs());
     between();
     const finishMs = leftMs();
     await this.#askLiving({ type: 'finish', deadlineMs: finishMs }, 'finished', finishMs + 1000);

@@ -1,14 +1,13 @@
 /** The worker's side of the conversation: builds a pipeline and does what the main thread says. */
-import { randomBytes } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { loadConfig, loadConfigText, type LoadedConfig } from '../config/load.ts';
 import { MillraceError, messageOf } from '../errors.ts';
-import { MemoryLog } from '../log/memory-log.ts';
 import type { Registry } from '../registry.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { createLog } from '../telemetry/log.ts';
 import type { FromWorker, ToWorker, WorkerSetup } from './messages.ts';
+import { openLog } from './open-log.ts';
 import { Pipeline, type TapSpec } from './pipeline.ts';
 
 /** What the composition root knows and the engine must not: the components, and the rules of a configuration. */
@@ -42,9 +41,11 @@ async function build(
   signal: AbortSignal,
   say: (message: FromWorker) => void,
 ): Promise<Pipeline> {
-  const { configPath, configText, configType, worker } = setup;
+  const { configPath, configText, configType, worker, isOrphan } = setup;
   const options = { workerId: worker.id, ...(configType === undefined ? {} : { type: configType }) };
   const config = configText === undefined ? loadConfig(configPath, options) : loadConfigText(configPath, configText, options);
+  const log = createLog(setup.logLevel, worker.count > 1 ? { worker: worker.id } : {});
+  const { entranceLog, stateDir } = await openLog({ setup, config, registry: parts.registry, log });
   return Pipeline.build({
     root: config.root,
     isFluentd: config.isFluentd,
@@ -53,11 +54,14 @@ async function build(
     baseDir: dirname(resolve(configPath)),
     dataDir: setup.dataDir,
     clock: systemClock,
-    log: createLog(setup.logLevel, worker.count > 1 ? { worker: worker.id } : {}),
+    log,
     random: Math.random,
     signal,
-    entranceLog: new MemoryLog(systemClock, setup.logLimitBytes, BigInt(`0x${randomBytes(5).toString('hex')}`)),
-    publish: (consumer, intervalMs, data) => say({ type: 'partial', consumer, intervalMs, data }),
+    entranceLog,
+    stateDir,
+    isOrphan,
+    publish: (consumer, intervalMs, data, again) => say({ type: 'partial', consumer, intervalMs, data, again }),
+    onClosed: (untilMs) => say({ type: 'closed', untilMs }),
     taps: parts.taps(config, setup),
   });
 }
@@ -85,10 +89,16 @@ async function follow(
       return say({ type: 'status', request: message.request, components: pipeline.status() });
     case 'inject': {
       const { bytes, tag, count } = message.batch;
-      return pipeline.inject({ tag, bytes, start: 0, end: bytes.length, count });
+      const { origin } = message;
+      // One that fails is not answered: its parts stay where they are and come again.
+      return pipeline.inject({ tag, bytes, start: 0, end: bytes.length, count }, origin, (failure) => {
+        if (failure === undefined) say({ type: 'injected', origin });
+      });
     }
+    case 'confirm':
+      return pipeline.confirm(message.consumer, message.intervalMs);
     case 'quiesce':
-      await pipeline.quiesce();
+      await pipeline.quiesce(message.isEnd);
       return say({ type: 'quiesced' });
     case 'finish': {
       const deadline = AbortSignal.timeout(message.deadlineMs);

@@ -70,7 +70,9 @@ export async function openBench(conf: string, options: BenchOptions = {}): Promi
     random: () => 0.5,
     signal: new AbortController().signal,
     entranceLog: new MemoryLog(clock, options.logLimitBytes ?? 1 << 20, 1n),
+    stateDir: undefined,
     publish: () => undefined,
+    onClosed: () => undefined,
     taps: options.taps ?? [],
   });
   await pipeline.start();

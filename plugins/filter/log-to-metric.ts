@@ -2,7 +2,7 @@ import { deserialize, serialize } from 'node:v8';
 import { defineConsumer, type Consumer, type ConsumerContext, type EventView } from '../../engine/component.ts';
 import type { Field } from '../../engine/events/field.ts';
 import { ByteTable } from '../../engine/metrics/byte-table.ts';
-import { Cell, mergeParts, type IntervalPart } from '../../engine/metrics/interval.ts';
+import { Cell, mergeParts, sumParts, type IntervalPart } from '../../engine/metrics/interval.ts';
 import { logToMetricConfig, type LogToMetricConfig } from './log-to-metric-config.ts';
 import { compileMetric, compileRecordDriven, problemsOf, type Counting, type SeriesSlot } from './log-to-metric-rules.ts';
 
@@ -42,7 +42,10 @@ export const logToMetric = defineConsumer({
   },
 });
 
-/** An open interval more than these makes the oldest one be published: a clock that jumps must not fill the memory. */
+/**
+ * Times of entering never fall and intervals are closed as they pass, so that a few are open at most; an interval more than
+ * these makes the oldest one be published.
+ */
 const MAX_OPEN = 64;
 /** Intervals that a series may be idle before it makes room when there are `max_series`. */
 const IDLE_INTERVALS = 6;
@@ -54,8 +57,8 @@ class LogToMetric implements Consumer {
   readonly #rules: readonly Counting[];
   readonly #slots = new ByteTable<SeriesSlot>();
   readonly #open = new Map<number, Map<SeriesSlot, Cell>>();
-  #restored: { intervalMs: number; part: IntervalPart }[] = [];
-  #timer: Disposable | undefined;
+  /** What was counted of open intervals before a restart. */
+  readonly #restored = new Map<number, IntervalPart>();
   #interval = Number.NaN;
   #cells: Map<SeriesSlot, Cell> = new Map();
   #skipped = 0;
@@ -67,12 +70,6 @@ class LogToMetric implements Consumer {
     this.#rules =
       config.metric.length > 0 ? config.metric.map((each, n) => compileMetric(each, config, n)) : [compileRecordDriven(config)];
     this.reads = this.#rules.flatMap((rule) => rule.reads);
-  }
-
-  start(): Promise<void> {
-    // Once a second, so that the main thread has an interval's parts soon after its end.
-    this.#timer = this.#ctx.clock.every(1000, () => this.#publish(this.#ctx.clock.now()));
-    return Promise.resolve();
   }
 
   observe(event: EventView, enteredMs: number): void {
@@ -124,9 +121,10 @@ class LogToMetric implements Consumer {
     return cell;
   }
 
-  #publish(untilMs: number): void {
-    for (const { intervalMs, part } of this.#restored.splice(0)) this.#ctx.publish(intervalMs, part);
-    const ended = [...this.#open.keys()].filter((interval) => interval + this.#config.flush_interval <= untilMs);
+  close(untilMs: number): void {
+    const ended = [...new Set([...this.#open.keys(), ...this.#restored.keys()])].filter(
+      (interval) => interval + this.#config.flush_interval <= untilMs,
+    );
     for (const interval of ended.sort((a, b) => a - b)) this.#publishOne(interval);
     const { metrics } = this.#ctx;
     metrics.skipped.add(this.#skipped);
@@ -138,12 +136,19 @@ class LogToMetric implements Consumer {
   }
 
   #publishOne(interval: number): void {
+    const part = this.#partOf(interval);
     const cells = this.#open.get(interval) ?? new Map<SeriesSlot, Cell>();
     this.#open.delete(interval);
-    // An event of this interval that comes later makes a further part; the main thread adds it.
+    this.#restored.delete(interval);
     if (interval === this.#interval) this.#interval = Number.NaN;
     for (const slot of cells.keys()) if (slot.interval === interval) slot.cell = undefined;
-    if (cells.size > 0) this.#ctx.publish(interval, partOf(cells));
+    if (part.rows.length > 0) this.#ctx.publish(interval, part);
+  }
+
+  #partOf(interval: number): IntervalPart {
+    const part = { rows: Array.from(this.#open.get(interval)?.values() ?? [], (cell) => cell.row()) };
+    const before = this.#restored.get(interval);
+    return before === undefined ? part : sumParts([before, part]);
   }
 
   #forgetIdle(newest: number): void {
@@ -154,26 +159,14 @@ class LogToMetric implements Consumer {
   }
 
   snapshot(): Uint8Array {
-    const open = Array.from(this.#open, ([intervalMs, cells]) => ({ intervalMs, part: partOf(cells) }));
-    return serialize([...this.#restored, ...open]);
+    const open = new Set([...this.#open.keys(), ...this.#restored.keys()]);
+    return serialize(Array.from(open, (intervalMs) => ({ intervalMs, part: this.#partOf(intervalMs) })));
   }
 
+  /** Open intervals go on from where they were; a series is found again by its name and tags. */
   restore(state: Uint8Array | undefined): void {
-    if (state !== undefined) this.#restored = deserialize(state) as { intervalMs: number; part: IntervalPart }[];
+    if (state === undefined) return;
+    for (const { intervalMs, part } of deserialize(state) as { intervalMs: number; part: IntervalPart }[])
+      this.#restored.set(intervalMs, part);
   }
-
-  drain(): Promise<void> {
-    this.#publish(Infinity);
-    return Promise.resolve();
-  }
-
-  stop(): Promise<void> {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = undefined;
-    return Promise.resolve();
-  }
-}
-
-function partOf(cells: ReadonlyMap<SeriesSlot, Cell>): IntervalPart {
-  return { rows: Array.from(cells.values(), (cell) => cell.row()) };
 }
