@@ -1,0 +1,145 @@
+/** Every metric that the engine itself gives to Prometheus; those of the components stand in their literals. */
+import type { ComponentStatus } from './accounts.ts';
+
+export interface Family {
+  readonly type: 'counter' | 'gauge';
+  readonly unit: string;
+  readonly help: string;
+}
+
+/** Labels of everything that a component has; `component` is its id. */
+export const COMPONENT_LABELS = ['component', 'kind', 'type', 'worker'] as const;
+
+type Book = Family & { readonly value: (status: ComponentStatus) => number };
+
+/** From the books of every component. */
+export const BOOKS: Readonly<Record<string, Book>> = {
+  millrace_component_events_in_total: { type: 'counter', unit: 'events', help: 'Events taken.', value: (one) => one.in },
+  millrace_component_events_created_total: {
+    type: 'counter',
+    unit: 'events',
+    help: 'Events made by the component itself.',
+    value: (one) => one.created,
+  },
+  millrace_component_events_out_total: {
+    type: 'counter',
+    unit: 'events',
+    help: 'Events passed on; of an output: delivered.',
+    value: (one) => one.out,
+  },
+  millrace_component_events_pending: {
+    type: 'gauge',
+    unit: 'events',
+    help: 'Events taken and neither passed on nor dropped.',
+    value: (one) => one.pending,
+  },
+  millrace_component_bytes_in_total: {
+    type: 'counter',
+    unit: 'bytes',
+    help: 'Size of the events taken.',
+    value: (one) => one.bytesIn,
+  },
+  millrace_component_bytes_out_total: {
+    type: 'counter',
+    unit: 'bytes',
+    help: 'Size of the events passed on.',
+    value: (one) => one.bytesOut,
+  },
+  millrace_component_errors_total: {
+    type: 'counter',
+    unit: 'errors',
+    help: 'Failures, whatever became of the events.',
+    value: (one) => one.errors,
+  },
+  millrace_component_ok: {
+    type: 'gauge',
+    unit: 'boolean',
+    help: '1 while the component says that it is well, else 0.',
+    value: (one) => (one.state === 'ok' ? 1 : 0),
+  },
+};
+
+/** With a label more than the books have. */
+export const DROPPED: Readonly<Record<string, Family & { readonly label: string }>> = {
+  millrace_component_events_dropped_total: {
+    type: 'counter',
+    unit: 'events',
+    help: 'Events dropped, by reason.',
+    label: 'reason',
+  },
+};
+
+/** From the watch over stalls, for every component. */
+export const STALLED: Readonly<Record<string, Family>> = {
+  millrace_component_stalled_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'How long nothing has moved while work waits; 0 when it moves.',
+  },
+};
+
+/** What the engine counts for the log and around every output; names as they stand in `status --json`. */
+export const ENGINE_METRICS: Readonly<Record<'log' | 'output' | 'router', Readonly<Record<string, Family>>>> = {
+  log: {
+    bytes: { type: 'gauge', unit: 'bytes', help: 'Size of what the log keeps.' },
+    limit_bytes: { type: 'gauge', unit: 'bytes', help: 'Size at which sources are held back.' },
+    frames: { type: 'gauge', unit: 'frames', help: 'Frames that the log keeps.' },
+    segments: { type: 'gauge', unit: 'segments', help: 'Segments that the log keeps.' },
+  },
+  output: {
+    dead_letters: { type: 'counter', unit: 'letters', help: 'Events set aside as dead letters.' },
+    dead_letters_removed: { type: 'counter', unit: 'letters', help: 'Dead letters removed at the bounds of size or age.' },
+    dead_letters_failed: {
+      type: 'counter',
+      unit: 'letters',
+      help: 'Dead letters that could not be written; their chunk is tried again.',
+    },
+    chunks_queued: { type: 'gauge', unit: 'chunks', help: 'Closed chunks that wait for their turn.' },
+    chunks_writing: { type: 'gauge', unit: 'chunks', help: 'Chunks under way.' },
+    lag_bytes: { type: 'gauge', unit: 'bytes', help: 'How far the output is behind the head of the log.' },
+    retries: { type: 'counter', unit: 'tries', help: 'Tries after the first of a chunk.' },
+  },
+  router: {},
+};
+
+/** Once for the process. */
+export const PROCESS: Readonly<Record<string, Family & { readonly label?: string }>> = {
+  millrace_build_info: { type: 'gauge', unit: 'boolean', help: 'Always 1; the version is the label.', label: 'version' },
+  millrace_stalls: { type: 'gauge', unit: 'components', help: 'Components that do not move although work waits.' },
+  millrace_imbalances: {
+    type: 'gauge',
+    unit: 'components',
+    help: 'Components whose books do not balance; anything but 0 is a defect of ours.',
+  },
+  millrace_rules: { type: 'gauge', unit: 'rules', help: 'Rules and groups by state.', label: 'state' },
+  millrace_zabbix_values_sent_total: { type: 'counter', unit: 'values', help: 'Values of rules that Zabbix took.' },
+  millrace_zabbix_values_refused_total: { type: 'counter', unit: 'values', help: 'Values of rules that Zabbix refused.' },
+  millrace_zabbix_values_dropped_total: {
+    type: 'counter',
+    unit: 'values',
+    help: 'Values of rules dropped because the queue was full.',
+  },
+  millrace_zabbix_values_pending: { type: 'gauge', unit: 'values', help: 'Values of rules that wait for Zabbix.' },
+  millrace_event_loop_delay_seconds: {
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'Delay of the loop of the main thread since the last look.',
+    label: 'quantile',
+  },
+  millrace_heap_used_bytes: { type: 'gauge', unit: 'bytes', help: 'JavaScript heap of the main thread in use.' },
+  process_cpu_seconds_total: { type: 'counter', unit: 'seconds', help: 'CPU time of all threads, user and system.' },
+  process_resident_memory_bytes: { type: 'gauge', unit: 'bytes', help: 'Resident memory.' },
+  process_start_time_seconds: { type: 'gauge', unit: 'seconds', help: 'Start of the process, since the epoch.' },
+  process_open_fds: { type: 'gauge', unit: 'files', help: 'Open files and sockets; only where the system tells.' },
+};
+
+/** The name of a component's own metric: `millrace_<kind>_<type>_<name>`, with `_total` when it counts. */
+export function familyName(kind: string, type: string, name: string, isCounter: boolean): string {
+  const plain = `millrace_${kind}_${type}_${name}`.replaceAll(/[^a-zA-Z0-9_]/g, '_');
+  return isCounter && !plain.endsWith('_total') ? `${plain}_total` : plain;
+}
+
+/** The name of what the engine counts for a kind: `millrace_log_bytes`, `millrace_output_retries_total`. */
+export function engineName(kind: string, name: string, isCounter: boolean): string {
+  return isCounter ? `millrace_${kind}_${name}_total` : `millrace_${kind}_${name}`;
+}
