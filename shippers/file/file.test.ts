@@ -37,6 +37,23 @@ describe('file', () => {
     assert.equal(read('one/all.log'), '{"a":"中"}\n{"b":2}\n{"c":3}\n'.repeat(2));
   });
 
+  test('two workers and one file: chunks of more than one write of the library come whole', async () => {
+    const long = 'x'.repeat(1000);
+    const of = (who: string) =>
+      makeChunk([
+        makeBatch(
+          Array.from({ length: 3000 }, (_, n) => ({ record: { who, n, long } })),
+          't',
+        ),
+      ]);
+    const outputs = ['a', 'b'].map((who) => ({ output: make({ path: 'two/all.log' }), chunk: of(who) }));
+    await Promise.all(outputs.map(({ output, chunk: each }) => output.write(each, signal)));
+    const lines = read('two/all.log').trimEnd().split('\n');
+    const whos = lines.map((line) => (JSON.parse(line) as { who: string }).who);
+    assert.equal(lines.length, 6000);
+    assert.equal(whos.filter((who, n) => n > 0 && who !== whos[n - 1]).length, 1);
+  });
+
   test('by tag and by the time of each event', async () => {
     assert.equal(await write({ path: 'by/${tag}/%Y%m%d', add_path_suffix: true }), 'delivered');
     assert.equal(read('by/app.web/20231114.log'), '{"a":"中"}\n');

@@ -130,17 +130,22 @@ function partFor(parts: Map<string, Part>, path: ReturnType<Expand>): Part | str
   return part;
 }
 
-/** All of `bytes`, or none: after a failure the file is cut back, so that a retry repeats nothing. */
+/**
+ * All of `bytes`, or none: after a failure the file is cut back, so that a retry repeats nothing. In one write(2) as long
+ * as the disk takes it: another worker that appends to the same file comes before or behind, never between.
+ */
 async function append(path: string, bytes: Uint8Array, { append: appends, fsync }: Config): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const file = appends ? await open(path, 'a') : await openNumbered(path);
   try {
     const { size } = await file.stat();
+    let written = 0;
     try {
-      await file.writeFile(bytes);
+      while (written < bytes.length) written += (await file.write(bytes, written)).bytesWritten;
       if (fsync) await file.datasync();
     } catch (error) {
-      await file.truncate(size);
+      // What somebody else has appended meanwhile must stay; the rest of a torn line stays with it then.
+      if ((await file.stat()).size === size + written) await file.truncate(size);
       throw error;
     }
   } finally {
