@@ -189,7 +189,7 @@ export class Nodes {
   ): Promise<Answer> {
     // One deadline for all of it: a server that drips its answer must not hold a chunk for ever.
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(new Error(`timed out after ${timeoutMs} ms`)), timeoutMs);
+    const timer = this.#o.clock.after(timeoutMs, () => late.abort(new Error(`timed out after ${timeoutMs} ms`)));
     node.running++;
     try {
       const response = await node.pool.request({
@@ -203,7 +203,7 @@ export class Nodes {
       const retryAfterMs = retryAfter(response.headers['retry-after'], this.#o.clock.now());
       return { status: response.statusCode, text, retryAfterMs, from: node.address };
     } finally {
-      clearTimeout(timer);
+      timer[Symbol.dispose]();
       node.running--;
     }
   }
