@@ -16,14 +16,13 @@ import type { Made, Maker } from './make.ts';
 import { compilePattern } from './match-pattern.ts';
 import type { Rule, Target } from './router.ts';
 
-/** Bytes that wait in memory for one output before it reads the log at its own pace. */
-const LAG_DETACH_BYTES = 64 << 20;
-
 /** What the pipeline hands in beside the components. */
 export interface BuildOptions {
   readonly entranceLog: EntranceLog;
   /** Directory of this worker's progress; undefined: nothing outlives the process. */
   readonly stateDir: string | undefined;
+  /** Bytes that wait in memory for one output before it reads the log at its own pace. */
+  readonly lagDetachBytes: number;
   /** No source is made: what is in the log is delivered, and that is all. */
   readonly isOrphan: boolean;
   readonly publish: (consumer: string, intervalMs: number, data: unknown) => void;
@@ -170,7 +169,7 @@ export class Builder {
     const { clock, random, dataDir, worker } = this.#maker.around;
     const [buffer] = childSections(section, 'buffer');
     const input = buffer === undefined ? {} : { ...sectionToInput(buffer, (name) => name === '@type'), '@arg': buffer.arg };
-    const { entranceLog, stateDir } = this.#o;
+    const { entranceLog, stateDir, lagDetachBytes } = this.#o;
     const name = encodeURIComponent(made.id);
     const progress = Progress.open(stateDir === undefined ? undefined : join(stateDir, 'progress', name), {
       clock,
@@ -181,7 +180,7 @@ export class Builder {
     const runner: OutputRunner = new OutputRunner({
       id: made.id,
       progress,
-      memoryLimitBytes: LAG_DETACH_BYTES,
+      memoryLimitBytes: lagDetachBytes,
       output: made.component,
       config: bufferConfig.parse(input),
       flush: made.definition.flush,

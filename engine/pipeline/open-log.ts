@@ -47,5 +47,8 @@ export async function openLog({ setup, config, registry }: OpenLogOptions): Prom
   }
   const stateDir = workerDirectory(dataDir, worker.id);
   const incarnation = BigInt(`0x${randomBytes(5).toString('hex')}`);
-  return { entranceLog: new MemoryLog(systemClock, logLimitBytes ?? MEMORY_LIMIT_BYTES, incarnation), stateDir: stateDir === '' ? stateDir : undefined };
+  return {
+    entranceLog: new MemoryLog(systemClock, logLimitBytes ?? MEMORY_LIMIT_BYTES, incarnation),
+    stateDir: stateDir === '' ? stateDir : undefined,
+  };
 }

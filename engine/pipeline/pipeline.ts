@@ -32,7 +32,12 @@ export interface PipelineOptions extends Surroundings {
   readonly taps: readonly TapSpec[];
   /** Only what is in the log is delivered: no source is made. */
   readonly isOrphan?: boolean;
+  /** Default 64 MiB; see `BuildOptions`. */
+  readonly lagDetachBytes?: number;
 }
+
+const CONFIRMED_LOOK_MS = 100;
+const LAG_DETACH_BYTES = 64 << 20;
 
 /**
  * One worker's pipeline: sources -> entrance log -> filters -> outputs. Built inert; `start` opens outputs, then filters,
@@ -77,6 +82,7 @@ export class Pipeline {
     const built = await new Builder(maker, {
       entranceLog: options.entranceLog,
       stateDir: options.stateDir,
+      lagDetachBytes: options.lagDetachBytes ?? LAG_DETACH_BYTES,
       isOrphan: options.isOrphan === true,
       publish: (id, intervalMs, data) => late.pipeline?.take(id, intervalMs, data),
       whenDelivered: (ack) => late.pipeline?.whenDelivered(ack),
@@ -190,6 +196,20 @@ export class Pipeline {
     if (isEnd || !this.#book.persists) this.#flow?.closeAll();
     for (const { component } of this.#built.consumers) await component.drain?.();
     for (const { consumer } of this.#tapStatus) await consumer.drain?.();
+  }
+
+  /** Everything in the log has been delivered, its intervals have been published, and what was made of them is safe. */
+  async emptied(): Promise<void> {
+    const flow = this.#flow;
+    if (flow === undefined) return;
+    await flow.drained();
+    flow.closeAll();
+    await new Promise<void>((resolve) => flow.whenDelivered(() => resolve()));
+    const confirmed = Promise.withResolvers<void>();
+    using _look = this.#o.clock.every(CONFIRMED_LOOK_MS, () => {
+      if (this.#book.unconfirmed === 0) confirmed.resolve();
+    });
+    await confirmed.promise;
   }
 
   /** Delivers what is there, until `signal` aborts. */

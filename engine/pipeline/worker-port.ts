@@ -30,7 +30,7 @@ export async function runWorker(port: MessagePort, setup: WorkerSetup, parts: Wo
   }
   port.on('message', (message: ToWorker) => {
     // #follow reports its own failures.
-    void follow(message, pipeline, abort, say, port);
+    void follow(message, { pipeline, isOrphan: setup.isOrphan, abort, say, port });
   });
   say({ type: 'built' });
 }
@@ -66,13 +66,15 @@ async function build(
   });
 }
 
-async function follow(
-  message: ToWorker,
-  pipeline: Pipeline,
-  abort: AbortController,
-  say: (message: FromWorker) => void,
-  port: MessagePort,
-): Promise<void> {
+interface Life {
+  readonly pipeline: Pipeline;
+  readonly isOrphan: boolean;
+  readonly abort: AbortController;
+  readonly say: (message: FromWorker) => void;
+  readonly port: MessagePort;
+}
+
+async function follow(message: ToWorker, { pipeline, isOrphan, abort, say, port }: Life): Promise<void> {
   switch (message.type) {
     case 'start':
       try {
@@ -83,7 +85,7 @@ async function follow(
         return;
       }
       say({ type: 'started' });
-      await pipeline.finished()?.then(() => say({ type: 'ended' }));
+      await (isOrphan ? pipeline.emptied() : pipeline.finished())?.then(() => say({ type: 'ended' }));
       return;
     case 'status':
       return say({ type: 'status', request: message.request, components: pipeline.status() });

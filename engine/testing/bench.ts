@@ -24,6 +24,7 @@ export interface BenchOptions {
   readonly write?: (id: string, chunk: Chunk) => Promise<Verdict>;
   readonly taps?: readonly TapSpec[];
   readonly logLimitBytes?: number;
+  readonly lagDetachBytes?: number;
   /** Put in front of the components of the bench, which they shadow. */
   readonly more?: readonly Registered[];
 }
@@ -74,6 +75,7 @@ export async function openBench(conf: string, options: BenchOptions = {}): Promi
     publish: () => undefined,
     onClosed: () => undefined,
     taps: options.taps ?? [],
+    ...(options.lagDetachBytes === undefined ? {} : { lagDetachBytes: options.lagDetachBytes }),
   });
   await pipeline.start();
   return {
