@@ -50,6 +50,24 @@ describe('ids', () => {
     );
   });
 
+  test('frame after frame by one writer makes the same as a writer for each', () => {
+    const writer = new IdWriter();
+    const into = new ByteWriter(32);
+    const one = { segment: 1_700_000_000_000, incarnation: 5n, offset: 9, id: 256 };
+    for (const parts of [
+      one,
+      { ...one, offset: 2 ** 33 },
+      { ...one, incarnation: 6n },
+      { ...one, segment: 1_700_000_000_001 },
+      one,
+    ]) {
+      into.reset();
+      writer.frame({ ...parts, enteredMs: 0 });
+      writer.write(into, parts.id);
+      assert.equal(into.copy().toString(), idOf(parts));
+    }
+  });
+
   test('a head that is copied and a tail that is written make the same', () => {
     const writer = new IdWriter();
     const place: Place = { segment: 1_700_000_000_000, incarnation: 77n, offset: 123_457, enteredMs: 0 };

@@ -12,17 +12,38 @@ const ALPHABET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
 export class IdWriter {
   /** The first 25 characters: the same for all events of a frame. 3 bits of the offset reach into the 26th. */
   readonly head = Buffer.alloc(25);
-  #low = 0;
+  /** Those 3 bits. */
+  low = 0;
+  #segment = -1;
+  #incarnation = -1n;
+  // The 3 lowest bits of the incarnation, above the 40 of an offset.
+  #middle = 0;
 
   /** Starts on the events of a frame. */
   frame({ segment, incarnation, offset }: Place): void {
-    const bits = (BigInt(segment) << 80n) | (incarnation << 40n) | BigInt(offset);
-    this.#low = Number(bits & 7n);
-    let rest = bits >> 3n;
-    for (let n = 24; n >= 0; n--) {
+    if (segment !== this.#segment || incarnation !== this.#incarnation) this.#start(segment, incarnation);
+    const bits = this.#middle + offset;
+    this.low = bits % 8;
+    const rest = Math.floor(bits / 8);
+    this.#digits(Math.floor(rest / 2 ** 20), 17);
+    this.#digits(rest % 2 ** 20, 21);
+  }
+
+  /** The 17 digits that all frames of a segment share: BigInt is slow, and frames may be small. */
+  #start(segment: number, incarnation: bigint): void {
+    this.#segment = segment;
+    this.#incarnation = incarnation;
+    this.#middle = Number(incarnation & 7n) * 2 ** 40;
+    let rest = (BigInt(segment) << 37n) | (incarnation >> 3n);
+    for (let n = 16; n >= 0; n--) {
       this.head[n] = ALPHABET[Number(rest & 31n)] as number;
       rest >>= 5n;
     }
+  }
+
+  /** 20 bits as four digits. */
+  #digits(bits: number, at: number): void {
+    for (let n = 0; n < 4; n++) this.head[at + n] = ALPHABET[(bits >>> (15 - 5 * n)) & 31] as number;
   }
 
   /** @param id  `index << 8 | ordinal` */
@@ -37,7 +58,7 @@ export class IdWriter {
     const { bytes } = into;
     let at = into.length;
     // 35 bits are left: 3 of the offset and 32 of the id, five at a time.
-    bytes[at++] = ALPHABET[(this.#low << 2) | (id >>> 30)] as number;
+    bytes[at++] = ALPHABET[(this.low << 2) | (id >>> 30)] as number;
     for (let shift = 25; shift >= 0; shift -= 5) bytes[at++] = ALPHABET[(id >>> shift) & 31] as number;
     into.length = at;
   }

@@ -5,6 +5,7 @@ import { ByteWriter, viewOf } from '../../engine/events/byte-writer.ts';
 import { IdWriter } from '../../engine/events/event-id.ts';
 import type { Field } from '../../engine/events/field.ts';
 import { headerBytes, readNumber, skipValue } from '../../engine/events/msgpack.ts';
+import { writeLines, type LineSource } from '../../engine/events/kernel/lines.ts';
 import { JsonWriter } from '../../engine/events/ndjson.ts';
 import { EventCursor } from '../../engine/events/view.ts';
 import type { Operation } from './decide.ts';
@@ -47,6 +48,7 @@ class Lead {
 }
 
 const ID = Buffer.from('"_id":"');
+const NO_BYTES = Buffer.alloc(0);
 const LINE_END = Buffer.from('}}\n');
 
 /** Writes bodies event by event, without an object or a string for each. */
@@ -63,6 +65,11 @@ export class BulkWriter {
   readonly #trail = new Lead();
   #indexTag = '';
   #indexSecond = Number.NaN;
+  #indexFollows = false;
+  // The batch whose events are written one by one.
+  #taken: Uint8Array = NO_BYTES;
+  #b: Buffer = NO_BYTES;
+  #view = viewOf(NO_BYTES);
 
   constructor(options: BulkOptions) {
     this.#o = options;
@@ -87,38 +94,61 @@ export class BulkWriter {
   }
 
   #batch(into: ByteWriter, batch: Batch, ends: Uint32Array, n: number): number {
-    const b = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
-    const view = viewOf(b);
     if (batch.place === undefined) this.#lead.set(this.#action);
     else {
       this.#ids.frame(batch.place);
       this.#lead.set(this.#action, ID, this.#ids.head);
     }
-    if (this.#o.idKey !== undefined) this.#cursor.open(batch);
+    if (this.#o.idKey === undefined) return writeLines(into, batch, this.#source(batch), ends, n);
+    this.#cursor.open(batch);
     let at = batch.start;
     for (let event = 0; event < batch.count; event++) {
-      const timeAt = at + headerBytes(b, at);
-      const head = b[timeAt] as number;
-      let seconds: number;
-      let nanoseconds = 0;
-      if (head === 0xd7 || head === 0xc7) {
-        at = timeAt + (head === 0xd7 ? 10 : 11);
-        seconds = view.getUint32(at - 8);
-        nanoseconds = view.getUint32(at - 4);
-      } else {
-        at = skipValue(b, timeAt, batch.end);
-        seconds = Number(readNumber(b, timeAt) ?? 0);
-      }
-      this.#actionLine(into, batch, event, seconds);
-      at = this.#json.record(into, b, at, this.#timeKey, seconds, nanoseconds);
-      into.u8(0x0a);
+      at = this.#line(into, batch, event, at);
       ends[n++] = into.length;
     }
     return n;
   }
 
+  #source({ tag, place }: Batch): LineSource {
+    const hasId = place !== undefined;
+    return {
+      lead: this.#lead,
+      low: hasId ? this.#ids.low : undefined,
+      trail: this.#o.indexOf === undefined ? this.#trail : (seconds) => this.#trailOf(tag, seconds, hasId),
+      timeKey: this.#timeKey,
+      line: this.#line,
+    };
+  }
+
+  /** Writes the lines of the event at `at`. @returns the offset after it */
+  readonly #line = (into: ByteWriter, batch: Batch, event: number, at: number): number => {
+    if (batch.bytes !== this.#taken) {
+      this.#taken = batch.bytes;
+      this.#b = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
+      this.#view = viewOf(this.#b);
+    }
+    const b = this.#b;
+    const timeAt = at + headerBytes(b, at);
+    const head = b[timeAt] as number;
+    let seconds: number;
+    let nanoseconds = 0;
+    let recordAt: number;
+    if (head === 0xd7 || head === 0xc7) {
+      recordAt = timeAt + (head === 0xd7 ? 10 : 11);
+      seconds = this.#view.getUint32(recordAt - 8);
+      nanoseconds = this.#view.getUint32(recordAt - 4);
+    } else {
+      recordAt = skipValue(b, timeAt, batch.end);
+      seconds = Number(readNumber(b, timeAt) ?? 0);
+    }
+    this.#actionLine(into, batch, event, seconds);
+    const next = this.#json.record(into, b, recordAt, this.#timeKey, seconds, nanoseconds);
+    into.u8(0x0a);
+    return next;
+  };
+
   #actionLine(into: ByteWriter, batch: Batch, event: number, seconds: number): void {
-    const { idKey, indexOf } = this.#o;
+    const { idKey } = this.#o;
     let hasId = true;
     if (idKey === undefined || !this.#ownId(into, idKey, event)) {
       this.#lead.write(into);
@@ -128,15 +158,18 @@ export class BulkWriter {
         into.u8(0x22);
       }
     }
-    if (indexOf !== undefined) {
-      if (hasId) into.u8(0x2c);
-      if (seconds !== this.#indexSecond || batch.tag !== this.#indexTag) {
-        this.#trail.set(Buffer.from(`"_index":${JSON.stringify(indexOf(batch.tag, seconds))}`), LINE_END);
-        this.#indexSecond = seconds;
-        this.#indexTag = batch.tag;
-      }
+    this.#trailOf(batch.tag, seconds, hasId).write(into);
+  }
+
+  #trailOf(tag: string, seconds: number, hasId: boolean): Lead {
+    const { indexOf } = this.#o;
+    if (indexOf !== undefined && (seconds !== this.#indexSecond || tag !== this.#indexTag || hasId !== this.#indexFollows)) {
+      this.#trail.set(Buffer.from(`${hasId ? ',' : ''}"_index":${JSON.stringify(indexOf(tag, seconds))}`), LINE_END);
+      this.#indexSecond = seconds;
+      this.#indexTag = tag;
+      this.#indexFollows = hasId;
     }
-    this.#trail.write(into);
+    return this.#trail;
   }
 
   /** Begins the action line with the id that stands in the event. @returns false when there is none */
