@@ -39,6 +39,11 @@ export const tailConfig = z.object({
   exit_at_eof: bool()
     .default(false)
     .describe('Whether reading is over at the end of the files, which are read from their beginning'),
+  spool: bool()
+    .default(true)
+    .describe(
+      'Whether lines go through the entrance log on disk. Without, the file itself is what they are read from again: its position moves when every output has the lines. Where another source needs the log on disk, lines go through it all the same',
+    ),
   refresh_interval: duration({ min: 100 }).default(60_000).describe('Interval at which the patterns are looked up again'),
   skip_refresh_on_startup: bool().default(false).describe('Whether the first look-up waits for refresh_interval'),
   limit_recently_modified: duration().optional().describe('Age of the last change beyond which a file is left out'),

@@ -2,6 +2,7 @@
 import { ERROR_CODES, EXIT } from '../../engine/errors.ts';
 import type { ErrorCode } from '../../engine/errors.ts';
 import type { Kind } from '../../engine/component.ts';
+import type { Level } from '../../engine/log/entrance-log.ts';
 import type { Found } from './definitions.ts';
 import { fieldsOf, printDuration, printSize } from './fields.ts';
 import type { FieldInfo } from './fields.ts';
@@ -47,6 +48,7 @@ function renderPage({ definition, file }: Found): string {
     parts.push(` Also found as ${definition.aliases.map((alias) => `\`${alias}\``).join(', ')}.`);
   if (definition.workers === 'one') parts.push(' Runs in worker 0 only.');
   parts.push('\n');
+  if (definition.kind === 'source') parts.push(durability(definition.durability));
   const fields = fieldsOf(definition.config);
   parts.push('\n## Parameters\n', fields.length === 0 ? '\nNone.\n' : renderFields(fields));
   for (const { title, config } of definition.examples) parts.push(`\n## Example: ${title}\n\n\`\`\`\n${config.trim()}\n\`\`\`\n`);
@@ -57,6 +59,11 @@ function renderPage({ definition, file }: Found): string {
       parts.push(`| \`${name}\` | ${type} | ${cell(unit)} | ${cell(sentence(help))} |\n`);
   }
   return parts.join('');
+}
+
+/** What the engine reads of every source. */
+function durability(fallback: Level): string {
+  return `\nAn event is acknowledged when it is safe at the level that \`durability\` names: \`memory\`, \`os\` (handed to the system: outlives a crash of the process) or \`fsync\` (on the disk: outlives a loss of power). Default: \`${fallback}\`.\n`;
 }
 
 export function renderFields(all: readonly FieldInfo[], path = ''): string {

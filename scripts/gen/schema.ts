@@ -1,8 +1,12 @@
 /** Writes the JSON schema of `millrace.yaml`, for completion and marks in an editor. The loader checks more than it says. */
 import type { Kind } from '../../engine/component.ts';
+import { LEVELS } from '../../engine/pipeline/durability.ts';
 import type { Found } from './definitions.ts';
 import { fieldsOf } from './fields.ts';
 import type { FieldInfo } from './fields.ts';
+
+/** Parameter of the engine that every source takes. */
+const DURABILITY = 'How safe an event is made before it is acknowledged: in memory, handed to the system, or on the disk.';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -23,7 +27,7 @@ export function renderSchema(all: readonly Found[]): string {
   const pick = (kinds: readonly Kind[], extra: Json, required: readonly string[]): Json => choice(all, kinds, extra, required);
   const tag = { $tag: { type: ['string', 'array'], description: 'Pattern of tags; several are alternatives.' } };
   const statements = {
-    source: pick(['source'], {}, ['$type']),
+    source: pick(['source'], { durability: { enum: [...LEVELS], description: DURABILITY } }, ['$type']),
     filter: pick(['filter', 'consumer'], tag, ['$type']),
     match: pick(['output'], tag, ['$type']),
     label: {
