@@ -100,7 +100,7 @@ export class ConsumerBook {
 
   /** A consumer publishes a part of an interval. */
   take(id: string, intervalMs: number, data: unknown): void {
-    if (this.#consumers.some((booked) => booked.id === id && booked.keeps)) {
+    if (this.persists && this.#consumers.some((booked) => booked.id === id && booked.keeps)) {
       this.#parts.push({ consumer: id, intervalMs, data });
       this.#isChanged = true;
     }

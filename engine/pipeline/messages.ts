@@ -1,4 +1,6 @@
 /** What the main thread and its workers say to each other. Everything is structured-cloneable. */
+import type { Letter } from '../delivery/dead-letters-format.ts';
+import type { Outcome } from '../delivery/dead-letters-replay.ts';
 import type { Origin } from '../log/entrance-log.ts';
 import type { ComponentStatus } from '../telemetry/accounts.ts';
 
@@ -12,6 +14,8 @@ export type ToWorker =
   | { readonly type: 'start' }
   | { readonly type: 'status'; readonly request: number }
   | { readonly type: 'inject'; readonly batch: WireBatch; readonly origin: Origin }
+  /** Dead letters go to the output that has this id, if it runs there. */
+  | { readonly type: 'replay'; readonly request: number; readonly output: string; readonly letters: readonly Letter[] }
   /** What was made of that interval's parts is safe: they may be forgotten. */
   | { readonly type: 'confirm'; readonly consumer: string; readonly intervalMs: number }
   /** `isEnd`: nothing will go on from here, so that intervals are published although they have not ended. */
@@ -24,6 +28,7 @@ export type FromWorker =
   | { readonly type: 'started' }
   | { readonly type: 'failed'; readonly code: string; readonly message: string }
   | { readonly type: 'status'; readonly request: number; readonly components: readonly ComponentStatus[] }
+  | { readonly type: 'replayed'; readonly request: number; readonly outcomes: readonly Outcome[] | undefined }
   | {
       readonly type: 'partial';
       readonly consumer: string;

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Ack, Consumer, Definition, Output } from '../component.ts';
 import type { Section } from '../config/model.ts';
+import type { Letter } from '../delivery/dead-letters-format.ts';
+import { replayLetters, type Outcome } from '../delivery/dead-letters-replay.ts';
 import { messageOf } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
 import type { EntranceLog, Origin } from '../log/entrance-log.ts';
@@ -170,6 +172,21 @@ export class Pipeline {
    */
   inject(batch: Batch, origin: Origin, ack: Ack): void {
     this.#o.entranceLog.appendOnce(batch, this.#built.level, origin, ack);
+  }
+
+  /**
+   * Sends dead letters to the output that has this id, past its queue. What it delivers enters and leaves its books at once.
+   *
+   * @returns undefined when there is no such output here
+   */
+  async replay(output: string, letters: readonly Letter[]): Promise<readonly Outcome[] | undefined> {
+    const made = this.#built.outputs.find((one) => one.made.id === output)?.made;
+    if (made === undefined || this.#stopped) return undefined;
+    const outcomes = await replayLetters(made.component, letters, this.#o.signal);
+    const delivered = outcomes.filter(({ kind }) => kind === 'delivered').length;
+    made.account.created += delivered;
+    made.account.out += delivered;
+    return outcomes;
   }
 
   /** Everything in the log has been routed. */

@@ -1,6 +1,8 @@
 /** The main thread's side: starts the workers, asks them, gathers what they publish, and ends them in order. */
 import { Worker } from 'node:worker_threads';
 import { MillraceError, type Code } from '../errors.ts';
+import type { Letter } from '../delivery/dead-letters-format.ts';
+import type { Outcome } from '../delivery/dead-letters-replay.ts';
 import type { ComponentStatus } from '../telemetry/accounts.ts';
 import type { Batch } from '../events/batch.ts';
 import type { Origin } from '../log/entrance-log.ts';
@@ -36,6 +38,8 @@ export interface SupervisorOptions {
 }
 
 const STATUS_TIMEOUT_MS = 5000;
+/** Longer than the time limits of outputs for one request. */
+const REPLAY_TIMEOUT_MS = 120_000;
 
 interface Seat {
   readonly id: number;
@@ -123,6 +127,8 @@ export class Supervisor {
       }
       case 'status':
         return this.#answer(`${seat.id}:status:${message.request}`, message);
+      case 'replayed':
+        return this.#answer(`${seat.id}:replayed:${message.request}`, message);
       case 'stopped':
         seat.last = message.components;
         return this.#answer(`${seat.id}:stopped`, message);
@@ -176,6 +182,27 @@ export class Supervisor {
       return heard.catch(() => none).finally(() => clearTimeout(timer));
     });
     return (await Promise.all(answers)).flatMap((answer) => (answer.type === 'status' ? answer.components : []));
+  }
+
+  /**
+   * Has the first worker in which the output runs send the letters.
+   *
+   * @returns undefined when it runs in none
+   */
+  async replay(output: string, letters: readonly Letter[]): Promise<readonly Outcome[] | undefined> {
+    for (const seat of this.#seats) {
+      if (seat.isDead || seat.isOrphan || this.#stopping) continue;
+      const request = ++this.#requests;
+      const key = `${seat.id}:replayed:${request}`;
+      const late = letters.map((): Outcome => ({ kind: 'waiting', reason: 'the output has not answered in time' }));
+      const none: FromWorker = { type: 'replayed', request, outcomes: late };
+      const heard = this.#heard(key);
+      this.#send(seat, { type: 'replay', request, output, letters });
+      const timer = setTimeout(() => this.#answer(key, none), REPLAY_TIMEOUT_MS);
+      const answer = await heard.catch(() => none).finally(() => clearTimeout(timer));
+      if (answer.type === 'replayed' && answer.outcomes !== undefined) return answer.outcomes;
+    }
+    return undefined;
   }
 
   /** Lets events of the main thread in at worker 0, which answers with `onInjected`. */

@@ -89,6 +89,10 @@ async function follow(message: ToWorker, { pipeline, isOrphan, abort, say, port 
       return;
     case 'status':
       return say({ type: 'status', request: message.request, components: pipeline.status() });
+    case 'replay': {
+      const outcomes = await pipeline.replay(message.output, message.letters);
+      return say({ type: 'replayed', request: message.request, outcomes });
+    }
     case 'inject': {
       const { bytes, tag, count } = message.batch;
       const { origin } = message;
