@@ -13,12 +13,13 @@ import { mergedBatch, MetricMerger, type MergedInterval, type MergeRule } from '
 import { orphansIn, workerDirectory } from '../engine/pipeline/open-log.ts';
 import { Pipeline } from '../engine/pipeline/pipeline.ts';
 import { Supervisor, type PublishedPart } from '../engine/pipeline/supervisor.ts';
-import { ControlServer } from '../engine/server/control.ts';
 import { imbalance, type ComponentStatus } from '../engine/telemetry/accounts.ts';
 import { systemClock } from '../engine/telemetry/clock.ts';
 import { createLog, type LogLevel } from '../engine/telemetry/log.ts';
+import type { Stall } from '../engine/telemetry/stalls.ts';
 import { REGISTRY } from './components.ts';
 import type { Configuration } from './configuration.ts';
+import { Control } from './control.ts';
 import { dataDirOf, takeDataDir, type DataDir } from './data-dir.ts';
 import { RULES_CONSUMER, ruleTaps } from './taps.ts';
 import { VERSION } from './version.ts';
@@ -51,6 +52,8 @@ export interface DaemonStatus {
   readonly components: readonly ComponentStatus[];
   /** Sentences for books that do not balance; empty when all is well. */
   readonly imbalances: readonly string[];
+  /** What does not move although work waits, and why. */
+  readonly stalls: readonly Stall[];
   readonly rules: readonly RuleStatus[];
   readonly zabbix:
     | {
@@ -75,7 +78,7 @@ export class Daemon {
   #merger: MetricMerger | undefined;
   #scheduler: RuleScheduler | undefined;
   #feed: ZabbixFeed | undefined;
-  #control: ControlServer | undefined;
+  #control: Control | undefined;
   #controlUrl: string | undefined;
   #timer: Disposable | undefined;
   /** All sources have come to an end by themselves. */
@@ -221,16 +224,17 @@ export class Daemon {
 
   async #startControl(): Promise<void> {
     const { system } = this.#o.configuration;
+    if (this.#supervisor === undefined) return;
+    this.#control = new Control({
+      supervisor: this.#supervisor,
+      workers: this.#workers(),
+      log: this.log,
+      statusOf: (components) => this.#statusOf(components),
+    });
     if (this.#dataDir === undefined) return;
-    const options = { bind: system.bind, token: this.#dataDir.token, status: () => this.status() };
-    this.#control = new ControlServer({ ...options, port: system.port });
-    try {
-      this.#controlUrl = await this.#control.start();
-    } catch (error) {
-      if (this.#o.anyControlPort !== true) throw error;
-      this.#control = new ControlServer({ ...options, port: 0 });
-      this.#controlUrl = await this.#control.start();
-    }
+    const { path, token } = this.#dataDir;
+    const { bind, port } = system;
+    this.#controlUrl = await this.#control.serve({ bind, port, token, dataDir: path, anyPort: this.#o.anyControlPort === true });
     this.#dataDir.announce(this.#controlUrl);
   }
 
@@ -256,6 +260,7 @@ export class Daemon {
       control: this.#controlUrl,
       components,
       imbalances: components.map(imbalance).filter((sentence) => sentence !== undefined),
+      stalls: this.#control?.stalls ?? [],
       rules: this.#scheduler?.status() ?? [],
       zabbix: this.#feed?.status,
     };

@@ -1,36 +1,85 @@
 import { timingSafeEqual } from 'node:crypto';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { MillraceError } from '../errors.ts';
 import { listenError } from '../net/listen.ts';
+import type { Readiness } from '../telemetry/observer.ts';
+import { CONTENT_TYPE } from '../telemetry/prometheus.ts';
+import { addDeadLetterRoutes, type DeadLetterService } from './dead-letters.ts';
 
 export interface ControlOptions {
   readonly bind: string;
   readonly port: number;
   readonly token: string;
   readonly status: () => Promise<unknown>;
+  /** Text for Prometheus. */
+  readonly metrics: () => Promise<string>;
+  readonly ready: () => Promise<Readiness>;
+  readonly deadLetters?: DeadLetterService;
 }
+
+/** Bounds of the control API: size of a body, time for a request, connections at the same time. */
+export const CONTROL_LIMITS = { bodyBytes: 64 << 10, requestMs: 10_000, connections: 256 } as const;
 
 /** Names under which a browser on this machine may ask; anything else could be a page that was re-bound to us. */
 const LOCAL_HOSTS = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
-/** The control API: `/health` for everybody, `/api/v1/status` with the token. */
+/**
+ * The control API.
+ *
+ *     /health          200 as long as the process lives; for everybody
+ *     /ready           200, or 503 with the reasons why events cannot be taken; for everybody
+ *     /metrics         Prometheus; for everybody on this machine, elsewhere with the token
+ *     /api/v1/...      with the token
+ *
+ * On an address that others reach, `/ready` gives its reasons to those with the token only.
+ */
 export class ControlServer {
   readonly #app: FastifyInstance;
   readonly #o: ControlOptions;
+  readonly #expected: Buffer;
 
   constructor(options: ControlOptions) {
     this.#o = options;
-    this.#app = Fastify({ logger: false, bodyLimit: 64 << 10, requestTimeout: 10_000, forceCloseConnections: true });
-    const expected = Buffer.from(`Bearer ${options.token}`);
-    this.#app.addHook('onRequest', async (request, reply) => {
-      if (options.bind.startsWith('127.') && !LOCAL_HOSTS.has(request.host.replace(/:\d+$/, '')))
-        return reply.code(421).send({ error: 'this address is for local use' });
-      if (!request.url.startsWith('/api/')) return undefined;
-      const given = Buffer.from(request.headers.authorization ?? '');
-      if (given.length === expected.length && timingSafeEqual(given, expected)) return undefined;
-      return reply.code(401).send({ error: 'a token is needed: see the file token in the data directory' });
+    this.#expected = Buffer.from(`Bearer ${options.token}`);
+    const { bodyBytes, requestMs, connections } = CONTROL_LIMITS;
+    this.#app = Fastify({ logger: false, bodyLimit: bodyBytes, requestTimeout: requestMs, forceCloseConnections: true });
+    this.#app.server.maxConnections = connections;
+    this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
+    this.#app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+      const code = error instanceof MillraceError ? error.code : undefined;
+      return reply.code(error.statusCode ?? (code === undefined ? 500 : 400)).send({ error: error.message, code });
     });
     this.#app.get('/health', () => ({ status: 'ok' }));
+    this.#app.get('/ready', async (request, reply) => {
+      const { ready, reasons } = await options.ready();
+      const shown = this.#isLocal || this.#isKnown(request) ? { ready, reasons } : { ready };
+      return reply.code(ready ? 200 : 503).send(shown);
+    });
+    this.#app.get('/metrics', async (_request, reply) =>
+      reply.header('content-type', CONTENT_TYPE).send(await options.metrics()),
+    );
     this.#app.get('/api/v1/status', () => options.status());
+    if (options.deadLetters !== undefined) addDeadLetterRoutes(this.#app, options.deadLetters);
+  }
+
+  get #isLocal(): boolean {
+    const { bind } = this.#o;
+    return bind.startsWith('127.') || bind === '::1' || bind === 'localhost';
+  }
+
+  async #admit(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    if (this.#isLocal && !LOCAL_HOSTS.has(request.host.replace(/:\d+$/, '')))
+      return reply.code(421).send({ error: 'this address is for local use' });
+    const { pathname } = new URL(request.url, 'http://localhost');
+    const isOpen = pathname === '/health' || pathname === '/ready' || (pathname === '/metrics' && this.#isLocal);
+    const needsToken = pathname === '/metrics' || pathname.startsWith('/api/');
+    if (isOpen || !needsToken || this.#isKnown(request)) return undefined;
+    return reply.code(401).send({ error: 'a token is needed: see the file token in the data directory' });
+  }
+
+  #isKnown({ headers }: FastifyRequest): boolean {
+    const given = Buffer.from(headers.authorization ?? '');
+    return given.length === this.#expected.length && timingSafeEqual(given, this.#expected);
   }
 
   /**

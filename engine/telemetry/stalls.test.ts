@@ -211,6 +211,25 @@ describe('a stall', () => {
     );
   });
 
+  test('of a component that is gone is gone, too', () => {
+    const stuck = output({ pending: 5, ...retrying });
+    assert.deepEqual(
+      watch([
+        [0, stuck, log({})],
+        [20, stuck, log({})],
+        [25, log({})],
+      ]),
+      [],
+    );
+    assert.deepEqual(
+      watch([
+        [0, { ...stuck, worker: 3 }, log({})],
+        [20, log({})],
+      ]),
+      [],
+    );
+  });
+
   test('is gone as soon as something moves', () => {
     const stalls = new StallWatch();
     stalls.observe(NOW, [output({ pending: 5, ...retrying })], 1);

@@ -52,6 +52,13 @@ export class StallWatch {
         });
       else follow(track, status, nowMs);
     }
+    this.#forget(nowMs, new Set(components.map(({ worker }) => worker)));
+  }
+
+  /** What is gone for good: its worker answered without it, or was there only to drain an old log. */
+  #forget(nowMs: number, answered: ReadonlySet<number>): void {
+    for (const [key, { last, seenMs }] of this.#tracks)
+      if (seenMs !== nowMs && (answered.has(last.worker) || last.worker >= this.#workers)) this.#tracks.delete(key);
   }
 
   /** What does not move, outputs first: they are what everything else waits for. */
