@@ -40,6 +40,7 @@ const status: DaemonStatus = {
   control: 'c',
   components: [],
   imbalances: [],
+  stalls: [],
   zabbix: undefined,
   rules: [
     {

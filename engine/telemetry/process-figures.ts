@@ -11,9 +11,11 @@ export interface ProcessFigures {
   readonly loopDelaySeconds: Readonly<Record<string, number>>;
 }
 
+const RESOLUTION_MS = 20;
+
 /** Looks at the process itself. */
 export class ProcessWatch {
-  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 
   constructor() {
     this.#delay.enable();
@@ -23,8 +25,9 @@ export class ProcessWatch {
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
     const delay = this.#delay;
-    // Without a sample yet the histogram answers with nonsense.
-    const seconds = (nanoseconds: number): number => (delay.count === 0 ? 0 : nanoseconds / 1e9);
+    // Without a sample yet the histogram answers with nonsense; what it measures is the whole time from look to look.
+    const seconds = (nanoseconds: number): number =>
+      delay.count === 0 ? 0 : Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1000);
     const loopDelaySeconds = {
       '0.5': seconds(delay.percentile(50)),
       '0.99': seconds(delay.percentile(99)),
