@@ -82,6 +82,11 @@ export const ERROR_CODES = {
     remedy: 'Set `<system> root_dir` or MILLRACE_DATA to a directory that this user may write.',
   },
   MR_DISK: { exit: EXIT.io, meaning: 'Reading from or writing to the disk failed.', remedy: 'Check free space and permissions.' },
+  MR_LOG_FORMAT: {
+    exit: EXIT.data,
+    meaning: 'The log in the data directory was written by a newer millrace.',
+    remedy: 'Run that version until the log is empty, or name another data directory.',
+  },
   MR_NO_STATUS: {
     exit: EXIT.unavailable,
     meaning: 'No running millrace answered on its control address.',
