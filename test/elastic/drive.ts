@@ -24,8 +24,10 @@ export interface DriveOptions {
   readonly triesMax?: number;
   /** The events entered the log so long before the output was started, as after a restart. */
   readonly olderMs?: number;
-  /** Called between two tries. */
-  readonly between?: () => void;
+  /** In place of events made anew. */
+  readonly batches?: readonly Batch[];
+  /** Called between two tries, with what the last one said. */
+  readonly between?: (verdict: Verdict) => void | Promise<void>;
 }
 
 /** Waits between tries are skipped, time limits of requests are real. */
@@ -54,13 +56,14 @@ export async function drive(options: DriveOptions): Promise<Run> {
   const dead = new Map<number, string>();
   const verdicts: Verdict[] = [];
   const numberOf = (batch: Batch): number[] => readBatch(batch).map(({ record }) => record['n'] as number);
-  let batches: Batch[] = [eventsOf(options.events, options.record, options.olderMs)];
+  let batches: readonly Batch[] = options.batches ?? [eventsOf(options.events, options.record, options.olderMs)];
   let tries = 0;
   await output.start?.();
   try {
     for (; batches.length > 0; tries++) {
       if (tries >= (options.triesMax ?? 50)) throw new Error(`events are left after ${tries} tries`);
-      if (tries > 0) options.between?.();
+      const before = verdicts.at(-1);
+      if (before !== undefined) await options.between?.(before);
       const chunk = makeChunk(batches, tries);
       const verdict = await output.write(chunk, signal);
       verdicts.push(verdict);

@@ -126,17 +126,25 @@ apt_install() {
   timeout 600 apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends "$@"
 }
 
-# need_java: sets JAVA to a `java` with `javac` beside it, version 17 or later; Debian's package when there is none.
+# need_java [MIN]: sets JAVA to the oldest `java` of version MIN (17) or later with `javac` beside it, and JAVA_MAJOR; Debian's package
+# when there is none. Debian 12 has no later one: MILLRACE_JAVA_HOME names it, or it lies below /usr/lib/jvm; exit 69 without.
 need_java() {
-  local candidate major
-  for candidate in "${JAVA_HOME:-}/bin/java" "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do
+  local min=${1:-17} candidate major
+  JAVA= JAVA_MAJOR=999
+  for candidate in "${MILLRACE_JAVA_HOME:-}/bin/java" "${JAVA_HOME:-}/bin/java" "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do
     [ -x "$candidate" ] || continue
     candidate=$(readlink -f "$candidate")
     major=$("$candidate" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1)
-    [ -n "$major" ] && [ "$major" -ge 17 ] && [ -x "${candidate}c" ] && JAVA=$candidate && return 0
+    [ -n "$major" ] && [ "$major" -ge "$min" ] && [ "$major" -lt "$JAVA_MAJOR" ] && [ -x "${candidate}c" ] || continue
+    JAVA=$candidate JAVA_MAJOR=$major
   done
+  [ -z "$JAVA" ] || return 0
+  if [ "$min" -gt 17 ]; then
+    say "needs a JDK $min or later: set MILLRACE_JAVA_HOME (Debian 12 has only 17)"
+    exit 69
+  fi
   need_apt openjdk-17-jdk-headless
-  JAVA=$(ls /usr/lib/jvm/java-17-openjdk-*/bin/java | head -1)
+  JAVA=$(ls /usr/lib/jvm/java-17-openjdk-*/bin/java | head -1) JAVA_MAJOR=17
 }
 
 # maven_cp KEY group:artifact:version...: sets CP. Jars stay in the cache; a second start does not run Maven at all.
@@ -206,6 +214,8 @@ path.data: $D/data
 path.logs: $D/logs
 cluster.routing.allocation.disk.threshold_enabled: false
 C
+  # SETTINGS='a.b: c; d.e: f': lines beside these
+  printf '%s\n' "${SETTINGS:-}" | tr ';' '\n' | sed 's/^ *//; /^$/d' >>"$D/config/$1"
   cat >"$D/config/log4j2.properties" <<'C'
 status = error
 appender.c.type = Console
@@ -218,12 +228,15 @@ C
 }
 # search_spawn PROCESS PACKAGE MODULES CLASSPATH flag...
 search_spawn() {
-  local process=$1 package=$2 modules=$3 classpath=$4
+  local process=$1 package=$2 modules=$3 classpath=$4 quiet=
   shift 4
+  [ "$JAVA_MAJOR" -lt 23 ] || quiet='--enable-native-access=ALL-UNNAMED --sun-misc-unsafe-memory-access=allow'
+  [ "$JAVA_MAJOR" -lt 20 ] || [ "$package" != org.elasticsearch ] || quiet="--add-modules=jdk.incubator.vector $quiet"
+  # shellcheck disable=SC2086
   # C1 only and the serial collector: a test server lives for minutes on a shared core.
   spawn "$process" env -C "$D" "$JAVA" -Xms"${HEAP:-512m}" -Xmx"${HEAP:-512m}" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto \
     -Djava.io.tmpdir="$D/tmp" -Dlog4j2.configurationFile="$D/config/log4j2.properties" -Dlog4j2.disable.jmx=true \
     -Dlog4j.shutdownHookEnabled=false -Dio.netty.noUnsafe=true -Dio.netty.allocator.type=unpooled -Dfile.encoding=UTF-8 \
-    -Djava.awt.headless=true "$@" -cp "$classpath" SearchNode "$D" "$package" "$modules"
+    -Djava.awt.headless=true $quiet "$@" -cp "$classpath" SearchNode "$D" "$package" "$modules"
 }
 search_up() { port_open "$PORT" && curl -sf -m 5 -o /dev/null "http://127.0.0.1:$PORT/_cluster/health?wait_for_status=yellow&timeout=4s"; }

@@ -1,17 +1,18 @@
 #!/bin/bash
-# Real OpenSearch 2.19, one node on loopback, from Maven Central: opensearch.sh DIR [start|stop|status]
-# OPENSEARCH_VERSION, PORT, TRANSPORT, HEAP. No security plugin, no index state management (neither is on Maven Central).
+# Real OpenSearch, one node on loopback, from Maven Central: opensearch.sh DIR [start|stop|status]
+# OPENSEARCH_VERSION (2.19.6, or 3.8.0 with a JDK of 21 or later), PORT, TRANSPORT, HEAP, SETTINGS. No security plugin, no index state management (neither is on Maven Central).
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 V=${OPENSEARCH_VERSION:-2.19.6} PORT=${PORT:-19200} TRANSPORT=${TRANSPORT:-19210}
 case $VERB in
   stop) stop_process opensearch TERM; exit 0 ;;
   status) print_status opensearch; exit ;;
 esac
-line() { ready "OPENSEARCH_URL=http://127.0.0.1:$PORT" "VERSION=$V"; }
+MAJOR=${V%%.*}
+line() { ready "OPENSEARCH${MAJOR#2}_URL=http://127.0.0.1:$PORT" "VERSION=$V"; }
 if alive opensearch; then wait_until 60 opensearch search_up; line; exit 0; fi
 
 need_apt curl
-need_java
+[ "$MAJOR" -lt 3 ] && need_java || need_java 21
 ports_free "$PORT" "$TRANSPORT"
 G=org.opensearch.plugin
 # log4j-core is an optional dependency of the server and has to be asked for.
@@ -21,7 +22,10 @@ mkdir -p "$CACHE/opensearch-$V"
 compile "opensearch-$V" "$HERE/java/SearchNode.java" ''
 search_config opensearch.yml
 P=org.opensearch
-search_spawn opensearch $P "$P.transport.Netty4Plugin,$P.analysis.common.CommonAnalysisPlugin,$P.ingest.common.IngestCommonPlugin,$P.painless.PainlessPlugin,$P.index.mapper.MapperExtrasPlugin,$P.index.reindex.ReindexPlugin,$P.geo.GeoModulePlugin" \
-  "$CLASSES:$CP"
+# The names of the modules' classes: Plugin in 2.x, ModulePlugin in 3.x.
+X=$([ "$MAJOR" -lt 3 ] || echo Module)
+MODULES=$P.transport.Netty4${X}Plugin,$P.analysis.common.CommonAnalysis${X}Plugin,$P.ingest.common.IngestCommon${X}Plugin,$P.painless.Painless${X}Plugin
+MODULES=$MODULES,$P.index.mapper.MapperExtras${X}Plugin,$P.index.reindex.Reindex${X}Plugin,$P.geo.GeoModulePlugin
+search_spawn opensearch $P "$MODULES" "$CLASSES:$CP"
 wait_until 90 opensearch search_up
 line

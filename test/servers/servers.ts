@@ -13,19 +13,34 @@ interface Recipe {
   /** Environment variable of the recipe -> port at `--shift 0`. */
   readonly ports: Readonly<Record<string, number>>;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Started only when it is named: needs more than a plain machine has, or more memory than all at once may take. */
+  readonly byNameOnly?: true;
 }
 
 const RECIPES: Readonly<Record<string, Recipe>> = {
   opensearch: { script: 'opensearch.sh', ports: { PORT: 19200, TRANSPORT: 19210 } },
   elasticsearch: { script: 'elasticsearch.sh', ports: { PORT: 19220, TRANSPORT: 19230 } },
   elasticsearch7: { script: 'elasticsearch.sh', ports: { PORT: 19240, TRANSPORT: 19250 }, settings: { ES_VERSION: '7.17.29' } },
+  // Debian 12 has no JDK that runs these two.
+  elasticsearch9: {
+    script: 'elasticsearch.sh',
+    ports: { PORT: 19260, TRANSPORT: 19270 },
+    settings: { ES_VERSION: '9.5.3' },
+    byNameOnly: true,
+  },
+  opensearch3: {
+    script: 'opensearch.sh',
+    ports: { PORT: 19280, TRANSPORT: 19290 },
+    settings: { OPENSEARCH_VERSION: '3.8.0' },
+    byNameOnly: true,
+  },
   graphite: { script: 'graphite.sh', ports: { PLAIN: 12003, PICKLE: 12004, QUERY: 17002, WEB: 18085 } },
   zabbix: { script: 'zabbix.sh', ports: { TRAPPER: 20051, WEB: 18080, DATABASE: 15432 } },
 };
 const VERBS = ['start', 'stop', 'status'] as const;
 /** A recipe bounds each of its own steps; this is for a machine that stands still. */
 const RECIPE_MS_MAX = 15 * 60_000;
-const USAGE = `servers start|stop|status [NAME...] [--dir DIR] [--shift N] [--env|--json]\nnames: ${Object.keys(RECIPES).join(' ')} (default: all)\n`;
+const USAGE = `servers start|stop|status [NAME...] [--dir DIR] [--shift N] [--env|--json]\nnames: ${Object.keys(RECIPES).join(' ')} (default: all that need no JDK 21)\n`;
 
 interface Outcome {
   readonly name: string;
@@ -100,7 +115,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const dir = values.dir ?? join(tmpdir(), 'millrace-servers');
   mkdirSync(dir, { recursive: true });
-  const isKnownHere = (name: string): boolean => verb === 'start' || existsSync(join(dir, name));
+  const isKnownHere = (name: string): boolean =>
+    verb === 'start' ? RECIPES[name]?.byNameOnly !== true : existsSync(join(dir, name));
   const names = asked.length > 0 ? asked : Object.keys(RECIPES).filter(isKnownHere);
   const began = performance.now();
   const runs = names.map(async (name) => {

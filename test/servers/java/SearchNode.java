@@ -9,7 +9,7 @@ import java.util.Set;
 import java.util.function.Supplier;
 
 /**
- * Starts one node of OpenSearch 2 or of Elasticsearch 7, 8 from their published jars: HOME PACKAGE MODULE,MODULE...
+ * Starts one node of OpenSearch 2, 3 or of Elasticsearch 7, 8, 9 from their published jars: HOME PACKAGE MODULE,MODULE...
  *
  * Reflection only: the constructors that take module classes are protected, and one source then serves every version
  * and compiles without any of their jars.
@@ -36,9 +36,11 @@ public class SearchNode {
     for (Constructor<?> constructor : nodeType.getDeclaredConstructors()) {
       Class<?>[] types = constructor.getParameterTypes();
       constructor.setAccessible(true);
-      if (types.length == 3 && types[1] == Collection.class) { // OpenSearch 2, Elasticsearch 7: module classes
-        List<Class<?>> modules = new ArrayList<>();
-        for (String module : args[2].split(",")) modules.add(Class.forName(module));
+      if (types.length == 3 && types[1] == Collection.class) { // OpenSearch, Elasticsearch 7: module classes
+        // OpenSearch 3 wants a description of each.
+        boolean areDescribed = constructor.getGenericParameterTypes()[1].getTypeName().contains("PluginInfo");
+        List<Object> modules = new ArrayList<>();
+        for (String module : args[2].split(",")) modules.add(areDescribed ? describe(root, module) : Class.forName(module));
         node = constructor.newInstance(environment, modules, true);
       } else if (types.length == 2 && types[1].getSimpleName().equals("PluginsLoader")) { // Elasticsearch 8.18+: module folders
         Object modules = bundles(types[1], "loadModulesBundles", home.resolve("modules"));
@@ -62,6 +64,14 @@ public class SearchNode {
                   }
                 }));
     Thread.currentThread().join();
+  }
+
+  static Object describe(String root, String module) throws Exception {
+    Object version = Class.forName(root + ".Version").getField("CURRENT").get(null);
+    return Class.forName(root + ".plugins.PluginInfo")
+        .getConstructor(
+            String.class, String.class, String.class, version.getClass(), String.class, String.class, String.class, List.class, boolean.class)
+        .newInstance(module, "module on the class path", "NA", version, "21", module, null, List.of(), false);
   }
 
   static Object bundles(Class<?> loader, String name, Path folder) throws Exception {
