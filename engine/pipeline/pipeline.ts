@@ -275,8 +275,18 @@ export class Pipeline {
       ...filters.map((made) => statusOf(made, worker, ok)),
       ...consumers.map((made) => statusOf(made, worker, ok)),
       ...this.#tapStatus.map(({ id, account }) => this.#plain(id, 'rules', account, worker)),
-      ...outputs.map(({ made, runner }) => statusOf(made, worker, runner.state)),
+      ...outputs.map((output) => this.#outputStatus(output, worker)),
     ];
+  }
+
+  /** With what of the log it has not finished, and whether it reads at its own pace. */
+  #outputStatus({ made, runner }: Built['outputs'][number], worker: number): ComponentStatus {
+    const status = statusOf(made, worker, runner.state);
+    const lagBytes = Math.max(0, this.#o.entranceLog.head - Math.max(runner.lowWater, this.#o.entranceLog.first));
+    return {
+      ...status,
+      metrics: { ...status.metrics, lag_bytes: lagBytes, detached: this.#flow?.isDetached(runner) === true ? 1 : 0 },
+    };
   }
 
   #plain(id: string, kind: string, account: Account, worker: number): ComponentStatus {
