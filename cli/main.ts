@@ -25,6 +25,12 @@ const positive = (text: string): number => {
   throw new InvalidArgumentError('expected a number from 1 to 64');
 };
 
+const count = (text: string): number => {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new InvalidArgumentError('expected a number from 1');
+};
+
 const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 const json = (): Option => new Option('--json', 'print JSON, for scripts');
 const config = (): Option =>
@@ -47,6 +53,12 @@ Examples:
   test: `
 Example:
   millrace test access.log -c millrace.yaml --tag web.access --format apache2 --expect error-ratio
+`,
+  dlq: `
+Examples:
+  millrace dlq ls
+  millrace dlq show elasticsearch-1 --reason mapper_parsing --limit 3
+  millrace dlq replay elasticsearch-1 --dry-run
 `,
   geo: `
 Examples:
@@ -147,6 +159,16 @@ function addLooking(program: Command, streams: Streams, done: (run: Promise<numb
     .option('--data <dir>', 'data directory of the running millrace')
     .addOption(json())
     .action((options) => done(import('./commands/status.ts').then(({ status }) => status(options, streams))));
+  program
+    .command('why')
+    .description('why something does not move, why events were dropped, and what to do; exit 1 when something stands still')
+    .argument('[component]', 'id of a component')
+    .option('--data <dir>', 'data directory of the running millrace')
+    .addOption(json())
+    .action((component: string | undefined, options) =>
+      done(import('./commands/why.ts').then(({ why }) => why(component, options, streams))),
+    );
+  addDeadLetters(program, streams, done);
   const geo = program.command('geo').description('where addresses are').addHelpText('after', EXAMPLES.geo);
   geo
     .command('lookup')
@@ -179,6 +201,46 @@ function addLooking(program: Command, streams: Streams, done: (run: Promise<numb
     .command('version')
     .description('print the version')
     .action(() => streams.out(`${VERSION}\n`));
+}
+
+function addDeadLetters(program: Command, streams: Streams, done: (run: Promise<number>) => Promise<void>): void {
+  const dlq = program
+    .command('dlq')
+    .description('dead letters: events that will never be delivered')
+    .addHelpText('after', EXAMPLES.dlq);
+  const command = (name: string, description: string, argument: string): Command =>
+    dlq
+      .command(name)
+      .description(description)
+      .argument(argument, 'id of an output')
+      .option('--reason <text>', 'part of the reason')
+      .option('--tag <pattern>', 'tag pattern, such as web.**')
+      .option('--id <id>', 'id of a letter; may be repeated', collect)
+      .option('--since <duration>', 'set aside within so long, such as 2h')
+      .option('--data <dir>', 'data directory')
+      .addOption(json());
+  command('ls', 'how many there are, by output and reason', '[output]').action((output: string | undefined, options) =>
+    done(import('./commands/dlq.ts').then(({ dlqLs }) => dlqLs(output, options, streams))),
+  );
+  command('show', 'letters in full, newest first', '[output]')
+    .option('--limit <n>', 'at most so many; default 20', count)
+    .action((output: string | undefined, options) =>
+      done(import('./commands/dlq.ts').then(({ dlqShow }) => dlqShow(output, options, streams))),
+    );
+  command('replay', 'send letters to their output again, oldest first; exit 1 when some are left', '<output>')
+    .option('--limit <n>', 'at most so many', count)
+    .option('--to <output>', 'to another output')
+    .option('--dry-run', 'say how many, and send nothing')
+    .action((output: string, options) =>
+      done(import('./commands/dlq.ts').then(({ dlqReplay }) => dlqReplay(output, options, streams))),
+    );
+  command('drop', 'forget letters for good', '<output>')
+    .option('--limit <n>', 'at most so many, the oldest first', count)
+    .option('--all', 'all letters of the output')
+    .option('-y, --yes', 'do not ask')
+    .action((output: string, options) =>
+      done(import('./commands/dlq.ts').then(({ dlqDrop }) => dlqDrop(output, options, streams))),
+    );
 }
 
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -76,6 +76,30 @@ export function table(header: readonly string[], rows: readonly (readonly (strin
   return `${[line(header), ...texts.map(line)].join('\n')}\n`;
 }
 
+/** Columns of the terminal; what is no terminal is not wrapped. */
+export function columnsOf(stream: NodeJS.WriteStream = process.stdout): number {
+  return stream.isTTY ? Math.max(40, stream.columns) : Infinity;
+}
+
+/**
+ * Words over lines of at most `width` columns; lines after the first begin with `indent` blanks. A word that is longer
+ * stays whole.
+ */
+export function wrapped(text: string, width: number, indent = 0): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    const used = widthOf(longer) + (lines.length === 0 ? 0 : indent);
+    if (line === '' || used <= width) line = longer;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  return [...lines, line].join(`\n${' '.repeat(indent)}`);
+}
+
 /**
  * One error, the way every command shows it: code and message, then the remedy.
  *
