@@ -30,9 +30,9 @@ export interface TimekeyOptions extends ZoneOptions {
 /** Fills a template in; an error when what is filled in would lead out of the directory that the template names. */
 export type Expand = (values: ChunkValues, chunkId?: string) => string | { readonly error: string };
 
-/** Reads the argument of `<buffer>`: `time, tag, host, $.source.ip`. */
+/** Reads the argument of `<buffer>`: `time, tag, host, $.source.ip`, or the same as a JSON list. */
 export function parseChunkKeys(arg: string): ChunkKeys | { readonly error: string } {
-  const names = arg.trim() === '' || arg.trim() === '[]' ? [] : arg.split(',').map((name) => name.trim());
+  const names = namesOf(arg.trim());
   for (const name of names) {
     if (name.startsWith('$[')) return { error: `${name}: a chunk key is written in dot notation, $.a.b` };
     const isField = name.startsWith('$.') ? isAccessor(name) : /^[-\w.@]+$/.test(name);
@@ -43,6 +43,19 @@ export function parseChunkKeys(arg: string): ChunkKeys | { readonly error: strin
     tag: names.includes('tag'),
     fields: names.filter((name) => name !== 'time' && name !== 'tag'),
   };
+}
+
+function namesOf(arg: string): string[] {
+  if (arg === '') return [];
+  if (arg.startsWith('[')) {
+    try {
+      const names = JSON.parse(arg) as unknown;
+      if (Array.isArray(names) && names.every((name) => typeof name === 'string')) return names;
+    } catch {
+      // Then it is refused as the name that it is read as below.
+    }
+  }
+  return arg.split(',').map((name) => name.trim());
 }
 
 function isAccessor(text: string): boolean {

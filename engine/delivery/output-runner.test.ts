@@ -60,6 +60,7 @@ class Bench {
       memoryLimitBytes: 64 << 20,
       bury: (letters) => {
         for (const { batch, reason } of letters) for (const n of numbersOf([batch])) this.buried.push({ n, reason });
+        return true;
       },
     });
   }
@@ -99,6 +100,8 @@ class Bench {
   }
 }
 
+/** Bytes of an event of a bench. */
+const SIZE = makeBatch([{ record: { n: 0 } }]).end;
 const delivers: Write = () => Promise.resolve('delivered');
 const never: Write = () => new Promise(() => undefined);
 /** Gives one verdict after the other, then delivers. */
@@ -122,7 +125,17 @@ describe('chunks', () => {
       ],
     ],
     ['closed by events', { chunk_limit_records: 2 }, [[0, 1], [2, 3], [4]]],
-    ['closed by bytes', { chunk_limit_size: 1 }, [[0, 1], [2, 3], [4]]],
+    ['closed by bytes', { chunk_limit_size: SIZE * 2 }, [[0, 1], [2, 3], [4]]],
+    [
+      'never larger than allowed',
+      { chunk_limit_size: SIZE * 3 },
+      [
+        [0, 1],
+        [2, 3, 4],
+      ],
+    ],
+    ['a batch that is too large in pieces', { chunk_limit_size: SIZE }, [[0], [1], [2], [3], [4]]],
+    ['a batch of too many events in pieces', { chunk_limit_records: 1 }, [[0], [1], [2], [3], [4]]],
   ] as const)
     test(name, async () => {
       const bench = new Bench(delivers, config);
@@ -130,8 +143,7 @@ describe('chunks', () => {
       bench.take(2, 'b');
       bench.take(1, 'a');
       await bench.flush();
-      await turn();
-      await turn();
+      for (let n = 0; n < 5; n++) await turn();
       assert.deepEqual(
         bench.writes.map(({ numbers }) => numbers),
         want,
@@ -223,7 +235,8 @@ describe('verdicts', () => {
     const bench = new Bench(says(new Error('no route')));
     bench.take(1);
     await bench.flush();
-    assert.deepEqual(bench.runner.state, { state: 'retrying', reason: 'no route' });
+    const now = bench.clock.now();
+    assert.deepEqual(bench.runner.state, { state: 'retrying', reason: 'no route', sinceMs: now, nextTryMs: now + 1000 });
     assert.equal(bench.account.errors, 1);
     await bench.pass(1000);
     assert.deepEqual(bench.runner.state, { state: 'ok' });

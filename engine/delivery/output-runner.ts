@@ -1,22 +1,24 @@
-import type { Clock, Log, Output, Verdict } from '../component.ts';
+import type { Clock, Log, Output } from '../component.ts';
 import { messageOf } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
 import type { Frame, Position } from '../log/entrance-log.ts';
 import type { Account } from '../telemetry/accounts.ts';
-import type { BufferConfig } from './buffer-config.ts';
-import { OpenChunk, selectEvents } from './chunk.ts';
-import { isGivenUp, nextTryMs } from './retry.ts';
+import { flushIntervalOf, flushModeOf, flushesAtShutdown, totalLimitOf, type BufferConfig } from './buffer-config.ts';
+import { pieces, type OpenChunk } from './chunk.ts';
+import { ChunkFiles, type ChunkDisk } from './chunk-files.ts';
+import { ChunkSplitter, type KeySlot } from './chunk-keys.ts';
+import type { DeadLetter } from './dead-letters-format.ts';
 import type { Progress } from './progress.ts';
+import { Sender } from './sender.ts';
+import { Spiller } from './spiller.ts';
+import { Staging } from './staging.ts';
 import { Ticket } from './ticket.ts';
-
-export interface DeadLetter {
-  readonly batch: Batch;
-  readonly reason: string;
-}
 
 export interface OutputRunnerOptions {
   readonly id: string;
   readonly output: Output;
+  /** `<secondary>`: takes over chunks that the output has not taken for long. */
+  readonly secondary?: Output | undefined;
   readonly config: BufferConfig;
   /** When chunks leave if the configuration does not say. */
   readonly flush: 'immediate' | 'interval';
@@ -24,62 +26,155 @@ export interface OutputRunnerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
-  /** Where the output stands in the log. */
+  /** Where the output stands in the log. When it is kept, what is not delivered at the end waits there for the next start. */
   readonly progress: Progress;
-  /** Bytes that may wait in memory; beyond, `isFull` is true until `onRoom` is called. */
+  /** Bytes that may wait in memory; beyond, `isFull` is true until there is room for a quarter of them. */
   readonly memoryLimitBytes: number;
-  /** Takes events that will never be delivered, with the reason; they count as dropped. */
-  readonly bury: (letters: readonly DeadLetter[]) => void;
+  /** Bytes of the log from where the output stands to the end: what `total_limit_size` bounds together with chunk files. */
+  readonly lagBytes?: () => number;
+  /** Where chunks that stay open for long are kept; undefined: they hold the log. */
+  readonly chunkDisk?: ChunkDisk | undefined;
+  /**
+   * Takes events that will never be delivered, with the reason; they count as dropped.
+   *
+   * @returns false when they could not be put anywhere: they are tried again
+   */
+  readonly bury: (letters: readonly DeadLetter[]) => boolean;
+}
+
+export interface RunnerState {
+  /** `retrying`: the last try failed. `stalled`: a limit or the disk keeps it from doing what it should. */
+  readonly state: 'ok' | 'retrying' | 'stalled';
+  readonly reason?: string;
+  /** Milliseconds since the epoch. */
+  readonly sinceMs?: number;
+  readonly nextTryMs?: number;
 }
 
 /** Time that an output gets to come to an end once it was told to; what it delivers later is not booked any more. */
 const STOP_MS = 1000;
 const STOPPED = 'stopped before delivery';
+const TICK_MS = 1000;
 
 /**
- * Gathers batches into chunks, hands them to the output, and acts on its verdict: what is delivered is done, what is
- * refused is buried with its reason, the rest is tried again after a wait that grows. Chunks keep their order as long
- * as `flush_thread_count` is 1. A slow output holds nobody back here; the bound is that of the entrance log.
+ * One output with its buffer: gathers batches into chunks, hands them over, tries again. A slow output holds nobody back here;
+ * the bound is that of the entrance log.
+ *
+ *     take ─▶ splitter ─▶ staging (open chunks) ─▶ sender (closed chunks) ─▶ output, secondary
+ *                            └─▶ chunk files                    └─▶ dead letters
  */
 export class OutputRunner {
   readonly #o: OutputRunnerOptions;
-  readonly #byTag: boolean;
-  readonly #immediate: boolean;
-  readonly #open = new Map<string, OpenChunk>();
-  #queue: OpenChunk[] = [];
-  readonly #writing = new Set<Promise<void>>();
-  #waitingBytes = 0;
-  #retryReason: string | undefined;
-  #stopping = false;
-  #isClosed = false;
+  readonly #mode: ReturnType<typeof flushModeOf>;
+  readonly #totalLimit: number;
+  readonly #splitter: ChunkSplitter;
+  readonly #staging: Staging;
+  readonly #sender: Sender;
+  /** Undefined: there are no chunk files. */
+  readonly #spiller: Spiller | undefined;
   #timer: Disposable | undefined;
-  #wake: Disposable | undefined;
-  #idle: (() => void)[] = [];
-  readonly #abort = new AbortController();
-  /** Called when an output that was full has room again. */
+  #isStopped = false;
+  /** Of what is in memory, open, waiting and under way. */
+  #memoryBytes = 0;
+  #isFull = false;
+  /** Since when total_limit_size is passed. */
+  #overSinceMs: number | undefined;
+  /** Of the frame at hand. */
+  #ticket: Ticket | undefined;
+  /** Called when there is room again after `isFull`. */
   onRoom: (() => void) | undefined;
-  /** Called when the low-water mark has moved. */
+  /** Called when `lowWater` has moved. */
   onProgress: (() => void) | undefined;
 
   constructor(options: OutputRunnerOptions) {
     this.#o = options;
-    this.#byTag = options.config['@arg'].split(',').some((key) => key.trim() === 'tag');
-    options.progress.onMoved = () => this.onProgress?.();
-    const mode = options.config.flush_mode;
-    this.#immediate =
-      mode === 'immediate' || (mode === 'default' && options.flush === 'immediate') || options.config.flush_interval === 0;
+    const { config, clock, log, random, account, bury, output, secondary, progress } = options;
+    this.#mode = flushModeOf(config, options.flush);
+    this.#totalLimit = totalLimitOf(config);
+    this.#splitter = new ChunkSplitter(config);
+    this.#sender = new Sender({
+      output,
+      secondary,
+      config,
+      clock,
+      log,
+      random,
+      bury,
+      load: (chunk) => this.#spiller?.load(chunk) ?? Promise.resolve([]),
+      unload: (chunk) => this.#spiller?.unload(chunk),
+      settle: (chunk, delivered, dropped, reason, rest) => this.#settle(chunk, delivered, dropped, reason, rest),
+      lost: (chunk, reason) => this.#spiller?.lost(chunk, reason),
+      onlyOldest: () => progress.isFull,
+      countError: () => void account.errors++,
+    });
+    this.#staging = new Staging({
+      config,
+      mode: this.#mode,
+      splitter: this.#splitter,
+      onClosed: (chunk) => this.#sender.push(chunk),
+    });
+    const { chunkDisk } = options;
+    if (chunkDisk !== undefined)
+      this.#spiller = new Spiller({
+        files: new ChunkFiles(chunkDisk, log),
+        staging: this.#staging,
+        log,
+        clock,
+        account,
+        memory: (delta) => this.#memory(delta),
+      });
+    progress.onMoved = () => this.onProgress?.();
   }
 
+  /** Takes over what an earlier process left in chunk files. */
   async start(): Promise<void> {
-    await this.#o.output.start?.();
-    const { config } = this.#o;
-    if (!this.#immediate)
-      this.#timer = this.#o.clock.every(Math.max(10, Math.min(config.flush_interval / 4, 1000)), () => this.#closeOld());
+    const { output, secondary, progress, config, clock, log, account } = this.#o;
+    await output.start?.();
+    await secondary?.start?.();
+    await progress.sync();
+    if (this.#mode === 'lazy' && config.flush_mode === 'default' && config.flush_interval !== undefined)
+      log.warn({}, 'flush_interval has no meaning with the chunk key time: chunks leave after timekey and timekey_wait');
+    for (const chunk of (await this.#spiller?.files.recover(progress.lowWater)) ?? []) {
+      account.created += chunk.count;
+      account.pending += chunk.count;
+      this.#staging.adopt(chunk);
+    }
+    const everyMs = this.#mode === 'interval' ? Math.max(10, Math.min(flushIntervalOf(config) / 4, TICK_MS)) : TICK_MS;
+    this.#timer = clock.every(everyMs, () => this.#tick());
   }
 
   /** `ok`, or why nothing moves. */
-  get state(): { readonly state: string; readonly reason?: string } {
-    return this.#retryReason === undefined ? { state: 'ok' } : { state: 'retrying', reason: this.#retryReason };
+  get state(): RunnerState {
+    const trouble = this.#sender.trouble;
+    const next = trouble?.nextTryMs === undefined ? {} : { nextTryMs: trouble.nextTryMs };
+    const failure = this.#spiller?.failure;
+    if (failure !== undefined) return { state: 'stalled', ...failure, ...next };
+    if (this.#overSinceMs !== undefined && this.#o.config.overflow_action !== 'drop_oldest_chunk') {
+      const why = trouble === undefined ? '' : `; ${trouble.reason}`;
+      return { state: 'stalled', reason: `total_limit_size is reached${why}`, sinceMs: this.#overSinceMs, ...next };
+    }
+    if (trouble === undefined) return { state: 'ok' };
+    return { state: 'retrying', reason: trouble.reason, sinceMs: trouble.sinceMs, ...next };
+  }
+
+  /** Figures of the buffer, for the metrics. */
+  get metrics(): Readonly<Record<string, number>> {
+    const files = this.#spiller?.files;
+    let oldestMs = Infinity;
+    for (const { openedMs } of this.#chunks()) oldestMs = Math.min(oldestMs, openedMs);
+    return {
+      retries: this.#sender.retries,
+      chunks_open: this.#staging.size,
+      chunks_waiting: this.#sender.waiting,
+      chunks_in_flight: this.#sender.underWay,
+      queue_bytes: this.#memoryBytes,
+      oldest_chunk_age_seconds: oldestMs === Infinity ? 0 : Math.max(0, this.#o.clock.now() - oldestMs) / 1000,
+      finished_ranges: this.#o.progress.rangeCount,
+      chunk_files: files?.files ?? 0,
+      chunk_file_bytes: files?.bytes ?? 0,
+      spilled_events: files?.spilledEvents ?? 0,
+      damaged_chunk_files: files?.damaged ?? 0,
+    };
   }
 
   get lowWater(): Position {
@@ -88,7 +183,7 @@ export class OutputRunner {
 
   /** So much waits in memory that the pipeline shall read no further for this output. */
   get isFull(): boolean {
-    return this.#waitingBytes >= this.#o.memoryLimitBytes;
+    return this.#isFull;
   }
 
   /**
@@ -102,223 +197,202 @@ export class OutputRunner {
     return progress.begin(frame.position, frame.end) ? new Ticket(progress, frame.position, frame.end) : undefined;
   }
 
-  /** Takes a batch; `ticket` is released when its events are delivered, buried or dropped. */
+  /** Takes a batch; `ticket` is released when its events are delivered, buried, dropped, or safe in a chunk file. */
   take(batch: Batch, ticket: Ticket): void {
-    const { account, config, clock } = this.#o;
+    this.#ticket = ticket;
+    this.#splitter.split(batch, this.#takePart);
+    if (this.#o.config.overflow_action === 'drop_oldest_chunk') this.#checkOverflow();
+  }
+
+  readonly #takePart = (slot: KeySlot, part: Batch): void => {
+    const { chunk_limit_size: maxBytes, chunk_limit_records: maxCount } = this.#o.config;
+    if (part.end - part.start <= maxBytes && part.count <= maxCount) this.#add(slot, part);
+    else for (const piece of pieces(part, maxBytes, maxCount)) this.#add(slot, piece);
+  };
+
+  #add(slot: KeySlot, batch: Batch): void {
+    const ticket = this.#ticket as Ticket;
+    // A crash came between the chunk file and the progress that says so.
+    if (this.#spiller?.files.isKnown(batch, ticket.position) === true) return;
+    const { account, clock } = this.#o;
+    const size = batch.end - batch.start;
     account.in += batch.count;
     account.pending += batch.count;
-    account.bytesIn += batch.end - batch.start;
+    account.bytesIn += size;
     ticket.hold();
-    const key = this.#byTag ? batch.tag : '';
-    let chunk = this.#open.get(key);
-    if (chunk === undefined) {
-      chunk = new OpenChunk(clock.now());
-      this.#open.set(key, chunk);
-    }
-    chunk.add(batch, ticket);
-    this.#waitingBytes += batch.end - batch.start;
-    if (chunk.bytes >= config.chunk_limit_size || chunk.count >= config.chunk_limit_records || this.#open.size > 1000)
-      this.#close(key, chunk);
-    if (config.overflow_action !== 'drop_oldest_chunk' || this.#waitingBytes <= config.total_limit_size) return;
-    this.#dropOldest(config.total_limit_size);
-    this.#pump();
+    this.#memory(size);
+    this.#staging.add(slot, batch, ticket, clock.now());
   }
 
   /** Called when the pipeline has no more to hand over for now. */
   caughtUp(): void {
-    if (!this.#immediate) return;
-    for (const [key, chunk] of this.#open) this.#close(key, chunk);
+    if (this.#mode === 'immediate') this.#staging.closeAll();
+    if (this.#isFull || this.#o.progress.isFull) this.#makeRoom();
   }
 
-  #closeOld(): void {
-    const due = this.#o.clock.now() - this.#o.config.flush_interval;
-    for (const [key, chunk] of this.#open) if (chunk.openedMs <= due) this.#close(key, chunk);
+  *#chunks(): Generator<OpenChunk> {
+    yield* this.#sender.chunks();
+    yield* this.#staging.chunks();
   }
 
-  #close(key: string, chunk: OpenChunk): void {
-    this.#open.delete(key);
-    this.#queue.push(chunk);
-    this.#pump();
+  #tick(): void {
+    if (this.#isStopped) return;
+    const { config, clock } = this.#o;
+    const now = clock.now();
+    const limit = config.queued_chunks_limit_size ?? config.flush_thread_count;
+    // While others wait, a chunk that fills up further makes fewer and larger ones.
+    if (this.#mode !== 'interval' || this.#sender.waiting < limit) this.#staging.closeDue(now);
+    this.#checkOverflow();
+    if (this.#isFull || this.#o.progress.isFull) this.#makeRoom();
+    if (this.#isLong) this.#spill((chunk) => now - chunk.memoryMs >= config.spill_after);
+    this.#sender.pump();
+  }
+
+  // ---- bounds -----------------------------------------------------------------------------------
+
+  #memory(delta: number): void {
+    this.#memoryBytes += delta;
+    const { memoryLimitBytes } = this.#o;
+    if (this.#memoryBytes >= memoryLimitBytes) this.#isFull = true;
+    else if (this.#isFull && this.#memoryBytes <= memoryLimitBytes * 0.75) {
+      this.#isFull = false;
+      this.onRoom?.();
+    }
+  }
+
+  /** Everything that waits for this output: what it has not finished of the log, and its chunk files. */
+  #totalBytes(): number {
+    const { lagBytes, progress } = this.#o;
+    const lag = lagBytes === undefined ? this.#memoryBytes : lagBytes() - progress.finishedBytes;
+    return lag + (this.#spiller?.files.bytes ?? 0);
+  }
+
+  #checkOverflow(): void {
+    const { config, clock, log } = this.#o;
+    if (this.#totalBytes() <= this.#totalLimit) {
+      this.#overSinceMs = undefined;
+      return;
+    }
+    if (config.overflow_action === 'drop_oldest_chunk') return this.#dropOldest();
+    if (this.#overSinceMs === undefined && config.overflow_action === 'throw_exception')
+      log.error({ limitBytes: this.#totalLimit }, 'total_limit_size reached, events wait in the entrance log');
+    this.#overSinceMs ??= clock.now();
   }
 
   /** Chunks under way stay: whether they arrive is known soon. */
-  #dropOldest(limit: number): void {
+  #dropOldest(): void {
     let events = 0;
-    while (this.#waitingBytes > limit) {
-      const chunk = this.#queue.shift() ?? this.#open.values().next().value;
+    while (this.#totalBytes() > this.#totalLimit) {
+      const chunk = this.#sender.takeOldest() ?? this.#takeOpen();
       if (chunk === undefined) break;
-      for (const [key, open] of this.#open) if (open === chunk) this.#open.delete(key);
       events += chunk.count;
       this.#settle(chunk, 0, chunk.count, 'buffer overflow');
     }
     if (events > 0) this.#o.log.error({ events }, 'total_limit_size reached, dropped the oldest chunks');
+    this.#sender.pump();
   }
 
-  #pump(): void {
-    const { config, clock } = this.#o;
-    if (this.#stopping) return;
-    // Set again below when it is still needed: the chunk that it waited for may be gone.
-    this.#wake?.[Symbol.dispose]();
-    this.#wake = undefined;
-    while (this.#writing.size < config.flush_thread_count) {
-      const chunk = this.#queue[0];
-      if (chunk === undefined) break;
-      const waitMs = chunk.notBeforeMs - clock.now();
-      if (waitMs > 0) {
-        this.#wake = clock.after(waitMs, () => this.#pump());
-        return;
+  #takeOpen(): OpenChunk | undefined {
+    for (const chunk of this.#staging.chunks())
+      if (chunk.spilling === undefined) {
+        this.#staging.remove(chunk);
+        return chunk;
       }
-      this.#queue.shift();
-      // Every way out of #write ends in a settled or requeued chunk; it does not reject.
-      const written = this.#write(chunk).then(() => {
-        this.#writing.delete(written);
-        this.#pump();
-      });
-      this.#writing.add(written);
+    return undefined;
+  }
+
+  /** Chunks may stay open for so long that files should keep them. */
+  get #isLong(): boolean {
+    return this.#staging.mayStayMs > this.#o.config.spill_after;
+  }
+
+  /** @returns false when nothing goes to files: they have reached their bound, or cannot be written */
+  #spill(wanted: (chunk: OpenChunk) => boolean): boolean {
+    const spiller = this.#spiller;
+    if (spiller === undefined) return false;
+    if (spiller.files.bytes >= this.#totalLimit && this.#o.config.overflow_action !== 'drop_oldest_chunk') return false;
+    return spiller.spill(wanted);
+  }
+
+  /** Memory is full, or so are the finished ranges: open chunks go to files, or leave early. */
+  #makeRoom(): void {
+    if (this.#o.progress.isFull) {
+      const oldest = this.#staging.oldest();
+      if (oldest !== undefined && oldest.firstPosition < this.#sender.firstPosition()) this.#staging.close(oldest);
+      return this.#sender.pump();
     }
-    if (this.#writing.size === 0 && this.#queue.length === 0) for (const idle of this.#idle.splice(0)) idle();
-  }
-
-  async #write(chunk: OpenChunk): Promise<void> {
-    let verdict: Verdict;
-    try {
-      verdict = await this.#o.output.write(chunk.view(), this.#abort.signal);
-    } catch (error) {
-      this.#o.account.errors++;
-      verdict = { retry: 'all', reason: messageOf(error) };
+    if (this.#sender.waiting > 0 || this.#sender.underWay > 0) return;
+    if (this.#isLong && this.#spill(() => true)) return;
+    for (const oldest of this.#staging.chunks()) {
+      this.#staging.close(oldest);
+      break;
     }
-    // After the end its events have been booked as lost.
-    if (!this.#isClosed) this.#judge(chunk, verdict);
   }
 
-  #judge(chunk: OpenChunk, verdict: Verdict): void {
-    if (verdict === 'delivered') {
-      this.#recovered();
-      return this.#settle(chunk, chunk.count, 0, '');
-    }
-    const { refused, retry } = sorted(verdict, chunk.count);
-    if (refused.length > 0) this.#bury(chunk, refused);
-    const delivered = chunk.count - refused.length - retry.length;
-    if (retry.length === 0) {
-      this.#recovered();
-      return this.#settle(chunk, delivered, refused.length, 'refused');
-    }
-    if (retry.length === chunk.count) return this.#again(chunk, verdict);
-    const rest = new OpenChunk(chunk.openedMs);
-    for (const batch of selectEvents(chunk.batches, retry)) rest.add(batch, undefined);
-    // What is done is booked now; the tickets go on with the rest.
-    rest.tickets.push(...chunk.tickets.splice(0));
-    rest.attempt = chunk.attempt;
-    rest.firstFailureMs = chunk.firstFailureMs;
-    this.#waitingBytes += rest.bytes;
-    this.#settle(chunk, delivered, refused.length, 'refused');
-    this.#again(rest, verdict);
-  }
+  // ---- the end of a chunk -----------------------------------------------------------------------
 
-  #again(chunk: OpenChunk, verdict: Exclude<Verdict, 'delivered'>): void {
-    const { config, clock, log, random } = this.#o;
-    const now = clock.now();
-    const reason = verdict.reason ?? 'the output asked for another try';
-    chunk.attempt++;
-    if (chunk.firstFailureMs === 0) chunk.firstFailureMs = now;
-    if (isGivenUp(config, chunk.attempt, chunk.firstFailureMs, now)) {
-      const letters = chunk.batches.map((batch) => ({ batch, reason: `given up after ${chunk.attempt} tries: ${reason}` }));
-      this.#o.bury(letters);
-      log.error({ events: chunk.count, tries: chunk.attempt, reason }, 'gave up on a chunk');
-      return this.#settle(chunk, 0, chunk.count, 'retries exhausted');
-    }
-    const dueMs = nextTryMs(config, chunk.attempt, chunk.firstFailureMs, now, random());
-    const waitMs = Math.max(dueMs - now, verdict.afterMs ?? 0);
-    chunk.notBeforeMs = now + waitMs;
-    if (this.#retryReason !== reason)
-      log.warn({ reason, retryInMs: Math.round(waitMs), events: chunk.count }, 'delivery failed, trying again');
-    this.#retryReason = reason;
-    this.#queue.unshift(chunk);
-  }
-
-  #recovered(): void {
-    if (this.#retryReason === undefined) return;
-    this.#retryReason = undefined;
-    this.#o.log.info({}, 'delivery works again');
-  }
-
-  #bury(chunk: OpenChunk, refused: readonly { readonly index: number; readonly reason: string }[]): void {
-    const letters: DeadLetter[] = [];
-    for (const { index, reason } of refused)
-      for (const batch of selectEvents(chunk.batches, [index])) letters.push({ batch, reason });
-    this.#o.bury(letters);
-    this.#o.log.error(
-      { events: refused.length, reason: refused[0]?.reason },
-      'events were refused and set aside as dead letters',
-    );
-  }
-
-  #settle(chunk: OpenChunk, delivered: number, dropped: number, reason: string): void {
-    const { account } = this.#o;
+  #settle(chunk: OpenChunk, delivered: number, dropped: number, reason: string, rest?: OpenChunk): void {
+    const { account, progress } = this.#o;
     // Events that go on in another chunk stay pending.
     account.pending -= delivered + dropped;
     account.out += delivered;
     if (delivered === chunk.count) account.bytesOut += chunk.bytes;
     if (dropped > 0) account.drop(reason, dropped);
-    const wasFull = this.isFull;
-    this.#waitingBytes -= chunk.bytes;
     chunk.release();
-    if (wasFull && !this.isFull) this.onRoom?.();
+    this.#memory((rest?.memoryBytes ?? 0) - chunk.memoryBytes);
+    chunk.memoryBytes = 0;
+    const file = chunk.file ?? chunk.heldFile;
+    if (rest !== undefined || file === undefined || this.#spiller === undefined) return;
+    // Otherwise frames that were finished by the file would come again although it is gone.
+    progress.save();
+    this.#spiller.remove(file);
   }
 
   /** Delivers what is there; gives up on the rest when `signal` aborts. */
   async drain(signal: AbortSignal): Promise<void> {
-    this.#timer?.[Symbol.dispose]();
-    if (!this.#o.config.flush_at_shutdown) return this.#o.output.drain?.();
-    for (const [key, chunk] of this.#open) this.#close(key, chunk);
-    if (this.#writing.size > 0 || this.#queue.length > 0) {
-      await new Promise<void>((resolve) => {
-        this.#idle.push(resolve);
-        if (signal.aborted) resolve();
-        else signal.addEventListener('abort', () => resolve(), { once: true });
-      });
+    if (flushesAtShutdown(this.#o.config)) {
+      this.#staging.closeAll();
+      this.#sender.pump();
+      await this.#sender.idle(signal);
     }
     await this.#o.output.drain?.();
+    await this.#o.secondary?.drain?.();
   }
 
-  /** Tells writes that are under way to end, and books what is not delivered by then as lost. */
+  /**
+   * Tells writes that are under way to end. What is not delivered by then waits in the log and in chunk files for the next
+   * start; where nothing is kept, it is lost and booked so.
+   */
   async stop(): Promise<void> {
-    if (this.#stopping) return;
-    this.#stopping = true;
+    if (this.#isStopped) return;
+    this.#isStopped = true;
     this.#timer?.[Symbol.dispose]();
-    this.#wake?.[Symbol.dispose]();
-    this.#abort.abort();
-    await this.#settled();
-    this.#isClosed = true;
-    for (const idle of this.#idle.splice(0)) idle();
-    for (const chunk of [...this.#queue, ...this.#open.values()]) this.#settle(chunk, 0, chunk.count, STOPPED);
-    this.#queue = [];
-    this.#open.clear();
-    const { account } = this.#o;
-    // What an output that did not come to an end still holds.
-    if (account.pending > 0) account.drop(STOPPED, account.pending);
-    account.pending = 0;
+    const left = [...(await this.#sender.stop(STOP_MS)), ...this.#staging.chunks()];
+    await this.#spiller?.done();
+    const { account, progress, log, output, secondary } = this.#o;
+    for (const chunk of left) await this.#keepOrDrop(chunk);
     const lost = account.dropped[STOPPED] ?? 0;
-    if (lost > 0) this.#o.log.error({ events: lost, reason: this.#retryReason }, 'stopped with events that were not delivered');
-    await this.#o.output.stop?.();
+    const { reason } = this.state;
+    if (lost > 0) log.error({ events: lost, reason }, 'stopped with events that were not delivered');
+    if (account.pending > 0)
+      log.info({ events: account.pending, reason }, 'events that were not delivered wait for the next start');
+    await this.#spiller?.done();
+    await progress.close();
+    await secondary?.stop?.();
+    await output.stop?.();
   }
 
-  /** The writes under way have ended, or their time is over. */
-  async #settled(): Promise<void> {
-    if (this.#writing.size === 0) return;
-    const late = Promise.withResolvers<void>();
-    using _deadline = this.#o.clock.after(STOP_MS, late.resolve);
-    await Promise.race([Promise.all(this.#writing), late.promise]);
+  async #keepOrDrop(chunk: OpenChunk): Promise<void> {
+    if (this.#o.progress.isKept) return;
+    if (this.#spiller !== undefined) {
+      try {
+        await this.#spiller.files.spill(chunk);
+        return;
+      } catch (error) {
+        this.#o.log.error({ reason: messageOf(error) }, 'a chunk cannot be kept in a file');
+      }
+    }
+    const kept = chunk.file?.count ?? 0;
+    this.#settle(chunk, 0, chunk.count - kept, STOPPED, chunk);
   }
-}
-
-type Partial = Exclude<Verdict, 'delivered'>;
-
-/** A verdict in order: every index once, none beyond the chunk; what is both refused and to be tried again is refused. */
-function sorted(verdict: Partial, count: number): { refused: NonNullable<Partial['refused']>; retry: readonly number[] } {
-  const isKnown = (index: number): boolean => Number.isInteger(index) && index >= 0 && index < count;
-  const refused = new Map((verdict.refused ?? []).filter(({ index }) => isKnown(index)).map((one) => [one.index, one]));
-  const wanted = verdict.retry === 'all' ? Array.from({ length: count }, (_, n) => n) : (verdict.retry ?? []);
-  const retry = [...new Set(wanted)].filter((index) => isKnown(index) && !refused.has(index)).toSorted((a, b) => a - b);
-  return { refused: [...refused.values()], retry };
 }

@@ -43,6 +43,7 @@ export class Progress {
   onMoved: (() => void) | undefined;
 
   #file: ProgressFile | undefined;
+  #isKept = false;
   #options: ProgressOptions | undefined;
   #saving: Disposable | undefined;
   #syncing: Disposable | undefined;
@@ -67,7 +68,10 @@ export class Progress {
     const progress = new Progress(saved.lowWater);
     progress.#restored = [...saved.ranges];
     progress.#file = file;
+    progress.#isKept = file !== undefined;
     progress.#options = options;
+    // Where an output begins is known from now on: what enters the log before anything is delivered is not passed over.
+    progress.save();
     return progress;
   }
 
@@ -250,20 +254,33 @@ export class Progress {
     return ranges;
   }
 
-  /** Saves and syncs; nothing is kept of what is finished later. */
-  async close(): Promise<void> {
+  /** Whether it outlives the process. */
+  get isKept(): boolean {
+    return this.#isKept;
+  }
+
+  /** Saves, and resolves when that is on the disk or has failed. */
+  async sync(): Promise<void> {
     const file = this.#file;
     if (file === undefined) return;
     this.save();
-    this.#saving?.[Symbol.dispose]();
-    this.#syncing?.[Symbol.dispose]();
-    this.#file = undefined;
     await new Promise<void>((resolve) => {
       file.sync((error) => {
         this.#failed(error);
         resolve();
       });
     });
+  }
+
+  /** Saves and syncs; nothing is kept of what is finished later. */
+  async close(): Promise<void> {
+    const file = this.#file;
+    if (file === undefined) return;
+    const synced = this.sync();
+    this.#saving?.[Symbol.dispose]();
+    this.#syncing?.[Symbol.dispose]();
+    this.#file = undefined;
+    await synced;
     file.close();
   }
 }

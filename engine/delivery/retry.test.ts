@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { bufferConfig } from './buffer-config.ts';
-import { isGivenUp, nextTryMs, retryDelayMs } from './retry.ts';
+import { isGivenUp, nextTryMs, retryDelayMs, secondaryFromMs, type Failures } from './retry.ts';
 
+const failed = (count: number, firstMs: number, secondaryAt = 0): Failures => ({ count, firstMs, secondaryAt });
 const configOf = (input: Record<string, unknown>) => bufferConfig.parse({ retry_randomize: false, ...input });
 
 describe('the wait before the next try', () => {
   for (const [input, want] of [
-    [{}, [1, 2, 4, 8, 16, 32, 60, 60]],
+    [{}, [1, 2, 4, 8, 16, 32, 64, 128]],
+    [{ retry_max_interval: 60 }, [1, 2, 4, 8, 16, 32, 60, 60]],
     [{ retry_wait: '500ms', retry_max_interval: '3s' }, [0.5, 1, 2, 3, 3]],
-    [{ retry_exponential_backoff_base: 3 }, [1, 3, 9, 27, 60]],
+    [{ retry_exponential_backoff_base: 3 }, [1, 3, 9, 27, 81]],
     [{ retry_exponential_backoff_base: 1 }, [1, 1, 1]],
     [{ retry_type: 'periodic', retry_wait: 90 }, [90, 90, 90]],
     [{ retry_wait: 0 }, [0, 0]],
@@ -29,7 +31,7 @@ describe('the wait before the next try', () => {
     );
   });
 
-  test('does not overflow', () => assert.equal(retryDelayMs(configOf({}), 1e9, 0), 60_000));
+  test('does not overflow', () => assert.equal(retryDelayMs(configOf({}), 1e9, 0), 2 ** 31 - 1));
 });
 
 describe('the whole schedule, in seconds after the first failure', () => {
@@ -44,9 +46,9 @@ describe('the whole schedule, in seconds after the first failure', () => {
       const config = configOf(input);
       const start = 1_700_000_000_000;
       const tries: number[] = [];
-      for (let now = start; ; now = nextTryMs(config, tries.length, start, now, 0.5)) {
+      for (let now = start; ; now = nextTryMs(config, failed(tries.length, start), now, 0.5, false)) {
         tries.push((now - start) / 1000);
-        if (isGivenUp(config, tries.length, start, now)) break;
+        if (isGivenUp(config, failed(tries.length, start), now)) break;
       }
       assert.deepEqual(tries, want);
     });
@@ -64,5 +66,31 @@ describe('when a chunk is given up', () => {
     [{ retry_forever: true, retry_max_times: 2, retry_timeout: 1 }, 99, 1e12, false],
   ] as const)
     test(`${JSON.stringify(input)} after ${failures} failures and ${elapsed} ms`, () =>
-      assert.equal(isGivenUp(configOf(input), failures, 5_000, 5_000 + elapsed), want));
+      assert.equal(isGivenUp(configOf(input), failed(failures, 5_000), 5_000 + elapsed), want));
+});
+
+describe('with a secondary output: seconds, and * where it is used', () => {
+  for (const [input, want] of [
+    [{ retry_timeout: 20, retry_secondary_threshold: 0.5 }, '0 1 3 7 10* 11* 13* 17* 20*'],
+    [{ retry_timeout: 20, retry_secondary_threshold: 1 }, '0 1 3 7 15 20*'],
+    [{ retry_timeout: 10, retry_secondary_threshold: 0 }, '0 0* 1* 3* 7* 10*'],
+    [{ retry_max_times: 3 }, '0 1 3 5.6*'],
+    [{ retry_type: 'periodic', retry_wait: 2, retry_timeout: 7, retry_secondary_threshold: 0.5 }, '0 2 3.5* 5.5* 7*'],
+    [{ retry_forever: true, retry_timeout: 2 }, '0 1 3 7 15 31'],
+  ] as const)
+    test(JSON.stringify(input), () => {
+      const config = configOf(input);
+      const start = 1_700_000_000_000;
+      const tries: string[] = [];
+      let secondaryAt = 0;
+      for (let now = start; tries.length < 6 || !config.retry_forever;) {
+        const uses = tries.length > 0 && (secondaryAt > 0 || now >= secondaryFromMs(config, start));
+        tries.push(`${(now - start) / 1000}${uses ? '*' : ''}`);
+        if (uses && secondaryAt === 0) secondaryAt = tries.length;
+        const failures = failed(tries.length, start, secondaryAt);
+        if (isGivenUp(config, failures, now)) break;
+        now = nextTryMs(config, failures, now, 0.5, true);
+      }
+      assert.equal(tries.join(' '), want);
+    });
 });

@@ -81,7 +81,7 @@ const PAGES: Readonly<Record<string, SectionPage>> = {
     source: 'engine/delivery/buffer-config.ts',
     schema: bufferConfig,
     intro:
-      'How an output gathers events into chunks and how it tries again; inside any `<match>` or `<store>`. The argument names the chunk keys: none, or `tag`.',
+      'How an output gathers events into chunks and how it tries again; inside any `<match>` or `<store>`. The argument names the chunk keys: `<buffer time,tag,$.source.ip>`. Files of chunks that stay open for long are described in [chunk-files.md](../chunk-files.md).',
   },
   'alerts.md': {
     title: 'Rules',

@@ -1,3 +1,4 @@
+import { bufferConfig, flushModeOf } from '../../engine/delivery/buffer-config.ts';
 import type { Fields } from '../../engine/events/batch.ts';
 import { getAt, parseAccessor } from '../../engine/events/record-accessor.ts';
 import {
@@ -18,12 +19,19 @@ type Params = Readonly<Record<string, string | number>>;
 
 export const adapter: VectorAdapter = {
   *run(file): Iterable<CaseResult> {
-    for (const item of casesOf(file))
-      yield item.group === 'buffer-config'
-        ? { id: item.id, skipped: 'buffers have the chunk key tag only so far' }
-        : runCase(item);
+    for (const item of casesOf(file)) yield item.group === 'buffer-config' ? runConfig(item) : runCase(item);
   },
 };
+
+function runConfig({ id, buffer_arg: arg, buffer_params: params, expected }: Case): CaseResult {
+  const parsed = bufferConfig.safeParse({ ...(params as Params), '@arg': arg });
+  if (expectsError(expected)) return parsed.success ? { id, difference: `expected an error, got ${shown(parsed.data)}` } : { id };
+  if (!parsed.success) return { id, difference: shown(parsed.error.issues) };
+  const keys = parseChunkKeys(parsed.data['@arg']);
+  if ('error' in keys) return { id, difference: keys.error };
+  const { fields: chunk_keys, tag, time } = keys;
+  return compared(id, { chunk_keys, tag, time, flush_mode: flushModeOf(parsed.data, 'interval') }, expected);
+}
 
 function runCase(item: Case): CaseResult {
   const { id } = item;
