@@ -101,7 +101,8 @@ export class MemoryLog implements EntranceLog {
   reader(from: Position | undefined, onFrames: () => void): LogReader {
     const reader = new MemoryReader(this, onFrames, () => this.#readers.delete(reader));
     reader.index = this.#cut + this.#front;
-    while (from !== undefined && (this.at(reader.index)?.end ?? Infinity) <= from) reader.index++;
+    const wanted = from ?? 0;
+    while ((this.at(reader.index)?.end ?? Infinity) <= wanted) reader.index++;
     this.#readers.add(reader);
     return reader;
   }
