@@ -285,7 +285,12 @@ export class Pipeline {
     const lagBytes = Math.max(0, this.#o.entranceLog.head - Math.max(runner.lowWater, this.#o.entranceLog.first));
     return {
       ...status,
-      metrics: { ...status.metrics, lag_bytes: lagBytes, detached: this.#flow?.isDetached(runner) === true ? 1 : 0 },
+      metrics: {
+        ...status.metrics,
+        ...runner.metrics,
+        lag_bytes: lagBytes,
+        detached: this.#flow?.isDetached(runner) === true ? 1 : 0,
+      },
     };
   }
 
@@ -297,7 +302,7 @@ export class Pipeline {
 
   /** The log's `out` is what has been routed; what was found at start is booked when it is read. */
   #logStatus(worker: number): ComponentStatus {
-    const { appended, state, reason, keptBytes, segments, metrics } = this.#o.entranceLog.status;
+    const { appended, state, reason, keptBytes, limitBytes, segments, metrics } = this.#o.entranceLog.status;
     const flow = this.#flow;
     const routed = flow?.routed ?? { events: 0, recovered: 0 };
     const taken = this.#built.sources.reduce((sum, { account }) => sum + account.out, 0);
@@ -310,7 +315,7 @@ export class Pipeline {
       ...this.#plain('entrance-log', 'log', account, worker),
       state: state === 'ok' && flow?.isPaused === true ? 'waiting' : state,
       ...(reason !== undefined ? { reason } : flow?.isPaused === true ? { reason: 'every output holds as much as it may' } : {}),
-      metrics: { ...metrics, bytes: keptBytes, segments, detachments: flow?.detachments ?? 0 },
+      metrics: { ...metrics, bytes: keptBytes, limit_bytes: limitBytes, segments, detachments: flow?.detachments ?? 0 },
     };
   }
 }

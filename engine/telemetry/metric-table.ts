@@ -83,8 +83,25 @@ export const ENGINE_METRICS: Readonly<Record<'log' | 'output' | 'router', Readon
   log: {
     bytes: { type: 'gauge', unit: 'bytes', help: 'Size of what the log keeps.' },
     limit_bytes: { type: 'gauge', unit: 'bytes', help: 'Size at which sources are held back.' },
-    frames: { type: 'gauge', unit: 'frames', help: 'Frames that the log keeps.' },
     segments: { type: 'gauge', unit: 'segments', help: 'Segments that the log keeps.' },
+    detachments: {
+      type: 'counter',
+      unit: 'outputs',
+      help: 'Times that an output was too slow for the others and got a reader of its own.',
+    },
+    log_commits: {
+      type: 'counter',
+      unit: 'commits',
+      help: 'Times that the disk was asked to make safe what was written (fdatasync).',
+    },
+    log_commit_ms: { type: 'counter', unit: 'milliseconds', help: 'Time that commits took, in all.' },
+    log_commit_ms_max: { type: 'gauge', unit: 'milliseconds', help: 'Longest time that a commit took.' },
+    log_writes: { type: 'counter', unit: 'writes', help: 'Writes to the disk.' },
+    log_written_bytes: { type: 'counter', unit: 'bytes', help: 'Size of what was written to the disk.' },
+    log_write_errors: { type: 'counter', unit: 'errors', help: 'Writes and commits that failed; they are tried again.' },
+    log_damaged_ranges: { type: 'counter', unit: 'ranges', help: 'Damaged ranges of the log that were set aside.' },
+    log_damaged_bytes: { type: 'counter', unit: 'bytes', help: 'Size of the damaged ranges.' },
+    log_truncated_bytes: { type: 'counter', unit: 'bytes', help: 'Size of torn tails that were cut off at start.' },
   },
   output: {
     dead_letters: { type: 'counter', unit: 'letters', help: 'Events set aside as dead letters.' },
@@ -92,12 +109,29 @@ export const ENGINE_METRICS: Readonly<Record<'log' | 'output' | 'router', Readon
     dead_letters_failed: {
       type: 'counter',
       unit: 'letters',
-      help: 'Dead letters that could not be written; their chunk is tried again.',
+      help: 'Dead letters that could not be written; their events are tried again.',
     },
-    chunks_queued: { type: 'gauge', unit: 'chunks', help: 'Closed chunks that wait for their turn.' },
-    chunks_writing: { type: 'gauge', unit: 'chunks', help: 'Chunks under way.' },
     lag_bytes: { type: 'gauge', unit: 'bytes', help: 'How far the output is behind the head of the log.' },
+    detached: {
+      type: 'gauge',
+      unit: 'boolean',
+      help: '1 while the output has a reader of its own because it was too slow for the others.',
+    },
     retries: { type: 'counter', unit: 'tries', help: 'Tries after the first of a chunk.' },
+    chunks_open: { type: 'gauge', unit: 'chunks', help: 'Chunks that still take events.' },
+    chunks_waiting: { type: 'gauge', unit: 'chunks', help: 'Closed chunks that wait for their turn.' },
+    chunks_in_flight: { type: 'gauge', unit: 'chunks', help: 'Chunks that were handed to the output.' },
+    queue_bytes: { type: 'gauge', unit: 'bytes', help: 'Size of the events in memory: open, waiting and in flight.' },
+    oldest_chunk_age_seconds: { type: 'gauge', unit: 'seconds', help: 'Age of the oldest chunk.' },
+    finished_ranges: { type: 'gauge', unit: 'ranges', help: 'Ranges of the log that were delivered before older ones.' },
+    chunk_files: { type: 'gauge', unit: 'files', help: 'Files of chunks that stay open for long.' },
+    chunk_file_bytes: { type: 'gauge', unit: 'bytes', help: 'Size of the chunk files.' },
+    spilled_events: { type: 'counter', unit: 'events', help: 'Events that went to chunk files.' },
+    damaged_chunk_files: {
+      type: 'counter',
+      unit: 'files',
+      help: 'Chunk files with a damaged part; what could be read was delivered.',
+    },
   },
   router: {},
 };
@@ -124,7 +158,7 @@ export const PROCESS: Readonly<Record<string, Family & { readonly label?: string
     type: 'gauge',
     unit: 'seconds',
     help: 'Delay of the loop of the main thread since the last look.',
-    label: 'quantile',
+    label: 'statistic',
   },
   millrace_heap_used_bytes: { type: 'gauge', unit: 'bytes', help: 'JavaScript heap of the main thread in use.' },
   process_cpu_seconds_total: { type: 'counter', unit: 'seconds', help: 'CPU time of all threads, user and system.' },
@@ -141,5 +175,6 @@ export function familyName(kind: string, type: string, name: string, isCounter: 
 
 /** The name of what the engine counts for a kind: `millrace_log_bytes`, `millrace_output_retries_total`. */
 export function engineName(kind: string, name: string, isCounter: boolean): string {
-  return isCounter ? `millrace_${kind}_${name}_total` : `millrace_${kind}_${name}`;
+  const whole = name.startsWith(`${kind}_`) ? `millrace_${name}` : `millrace_${kind}_${name}`;
+  return isCounter ? `${whole}_total` : whole;
 }

@@ -89,7 +89,7 @@ export class Observer {
     const reasons = this.stalls.filter(({ kind }) => kind === 'log' || kind === 'worker').map(({ sentence }) => sentence);
     // A disk that takes nothing is not waited for; a log that is full is, for a moment: that is how a slow output is borne.
     for (const { kind, state, reason = state, worker } of components)
-      if (kind === 'log' && state !== 'ok' && !reason.includes('log_limit_size') && reasons.length === 0)
+      if (kind === 'log' && state === 'stalled' && !reason.includes('log_limit_size') && reasons.length === 0)
         reasons.push(`the entrance log of worker ${worker} takes nothing: ${reason}`);
     const present = new Set(components.map(({ worker }) => worker));
     for (let worker = 0; worker < this.#o.workers; worker++)

@@ -7,7 +7,7 @@ export interface ProcessFigures {
   readonly heapUsedBytes: number;
   /** undefined where the system does not tell. */
   readonly openFiles: number | undefined;
-  /** Quantiles of the delay of this thread's loop since the last look, in seconds. */
+  /** Median, 99th percentile and maximum of the delay of this thread's loop since the last look, in seconds. */
   readonly loopDelaySeconds: Readonly<Record<string, number>>;
 }
 
@@ -29,9 +29,9 @@ export class ProcessWatch {
     const seconds = (nanoseconds: number): number =>
       delay.count === 0 ? 0 : Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1000);
     const loopDelaySeconds = {
-      '0.5': seconds(delay.percentile(50)),
-      '0.99': seconds(delay.percentile(99)),
-      '1': seconds(delay.max),
+      p50: seconds(delay.percentile(50)),
+      p99: seconds(delay.percentile(99)),
+      max: seconds(delay.max),
     };
     delay.reset();
     return {

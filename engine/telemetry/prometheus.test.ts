@@ -33,7 +33,7 @@ const snapshot = (part: Partial<Snapshot> = {}): Snapshot => ({
   imbalances: [],
   rules: [],
   zabbix: undefined,
-  process: { cpuSeconds: 1.25, residentBytes: 9e7, heapUsedBytes: 1e7, openFiles: 21, loopDelaySeconds: { '0.99': 0.02 } },
+  process: { cpuSeconds: 1.25, residentBytes: 9e7, heapUsedBytes: 1e7, openFiles: 21, loopDelaySeconds: { p99: 0.02 } },
   specs: () => ({}),
   ...part,
 });
@@ -55,7 +55,7 @@ describe('the exposition', () => {
     ['process_cpu_seconds_total', 1.25],
     ['process_open_fds', 21],
     ['process_start_time_seconds', 1_700_000_000.5],
-    ['millrace_event_loop_delay_seconds{quantile="0.99"}', 0.02],
+    ['millrace_event_loop_delay_seconds{statistic="p99"}', 0.02],
   ] as const)
     test(series, () => assert.equal(expose().series.get(series), want));
 

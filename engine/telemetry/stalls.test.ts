@@ -95,9 +95,22 @@ describe('a stall', () => {
       ['output es has delivered nothing for 15 s while 1 event waits, because connect ECONNREFUSED 127.0.0.1:9200'],
     ],
     [
-      'it waits for people: said at once',
-      [[0, output({ pending: 3, state: 'stalled', reason: '401: wrong password' })]],
-      ['output es has delivered nothing for 0 s while 3 events wait, because 401: wrong password'],
+      'it waits for people',
+      [0, 10].map((second) => [second, output({ pending: 3, state: 'stalled', reason: '401: wrong password' })] as const),
+      ['output es has delivered nothing for 10 s while 3 events wait, because 401: wrong password'],
+    ],
+    [
+      'it is over its limit and moves',
+      [0, 10].map(
+        (second) =>
+          [second, output({ pending: 3, out: second, state: 'stalled', reason: 'total_limit_size is reached' })] as const,
+      ),
+      [],
+    ],
+    [
+      'a log that is not read on, because outputs hold as much as they may',
+      [0, 99].map((second) => [second, log({ pending: 1, state: 'waiting', reason: 'x' })] as const),
+      [],
     ],
     [
       'an answer that takes its time',
@@ -117,7 +130,7 @@ describe('a stall', () => {
     ],
     [
       'chunks that are open until tonight',
-      [0, 9000].map((second) => [second, output({ pending: 3, metrics: { chunks_writing: 0, chunks_queued: 0 } })] as const),
+      [0, 9000].map((second) => [second, output({ pending: 3, metrics: { chunks_in_flight: 0, chunks_waiting: 0 } })] as const),
       [],
     ],
     [
@@ -241,8 +254,9 @@ describe('a stall', () => {
 
   test('says where the component stands, and what to do', () => {
     const stalls = new StallWatch();
-    stalls.observe(NOW, [output({ pending: 5, state: 'stalled', reason: '403 forbidden', place: 'millrace.yaml:12:3' })], 1);
-    const [stall] = stalls.stalls(NOW);
+    const stuck = output({ pending: 5, state: 'stalled', reason: '403 forbidden', place: 'millrace.yaml:12:3' });
+    for (const ms of [NOW, NOW + 15_000]) stalls.observe(ms, [stuck], 1);
+    const [stall] = stalls.stalls(NOW + 15_000);
     assert.equal(stall?.place, 'millrace.yaml:12:3');
     assert.equal(stall.remedy, 'check user, password or key in the configuration and what they may do on the server');
   });

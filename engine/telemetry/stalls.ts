@@ -104,7 +104,7 @@ export class StallWatch {
     if (last.state !== 'ok' && nowMs - sinceMs >= STALL_MS)
       return [make(track, nowMs, sinceMs, 'source', last.reason ?? last.state, remedyFor(last.reason ?? last.state))];
     const log = [...this.#tracks.values()].find((one) => one.last.kind === 'log' && one.last.worker === last.worker);
-    if (log === undefined || log.last.state === 'ok') return [];
+    if (log === undefined || log.last.state !== 'stalled') return [];
     const since = Math.max(sinceMs, log.sinceMs);
     if (nowMs - since < STALL_MS) return [];
     const reason = log.last.reason ?? log.last.state;
@@ -132,7 +132,8 @@ function follow(track: Track, status: ComponentStatus, nowMs: number): void {
   const moved = progressOf(status) !== progressOf(last);
   const began = waitingOf(last) === 0 && waitingOf(status) > 0;
   const isIdle = status.kind !== 'log' && status.kind !== 'source' && waitingOf(status) === 0;
-  const isWell = status.kind === 'log' && status.state === 'ok';
+  // `waiting`: outputs hold as much as they may; the log still takes what comes.
+  const isWell = status.kind === 'log' && status.state !== 'stalled';
   if (moved || began || isIdle || isWell) track.sinceMs = nowMs;
   track.fruitlessSinceMs = fruitlessFrom(track, status, nowMs);
   track.last = status;
@@ -152,7 +153,7 @@ function fruitlessFrom(track: Track | undefined, status: ComponentStatus, nowMs:
 function judgeOutput(track: Track, nowMs: number): Stall[] {
   const { last, sinceMs, fruitlessSinceMs } = track;
   const { state, reason, pending, dropped } = last;
-  if (pending > 0 && state !== 'ok' && nowMs - sinceMs >= (state === 'stalled' ? 0 : STALL_MS)) {
+  if (pending > 0 && state !== 'ok' && nowMs - sinceMs >= STALL_MS) {
     const because = reason ?? state;
     return [make(track, nowMs, sinceMs, 'output', because, remedyFor(because))];
   }
@@ -169,14 +170,14 @@ function judgeOutput(track: Track, nowMs: number): Stall[] {
 
 /** All that waits is in chunks whose time has not come (a day's timekey, say). */
 function isGathering({ metrics }: ComponentStatus): boolean {
-  const underWay = metrics['chunks_writing'];
-  const queued = metrics['chunks_queued'];
-  return underWay !== undefined && queued !== undefined && underWay + queued === 0;
+  const underWay = metrics['chunks_in_flight'];
+  const waiting = metrics['chunks_waiting'];
+  return underWay !== undefined && waiting !== undefined && underWay + waiting === 0;
 }
 
 function judgeLog(track: Track, nowMs: number): Stall[] {
   const { last, sinceMs } = track;
-  if (last.state === 'ok' || nowMs - sinceMs < STALL_MS) return [];
+  if (last.state !== 'stalled' || nowMs - sinceMs < STALL_MS) return [];
   const because = last.reason ?? last.state;
   return [make(track, nowMs, sinceMs, 'log', because, remedyFor(because))];
 }
