@@ -8,9 +8,9 @@ import { join, resolve } from 'node:path';
 const ROOT = resolve(import.meta.dirname, '..');
 const FOLDER = join(ROOT, 'engine', 'events', 'kernel');
 const TARGET = join(FOLDER, 'kernel.wasm');
-/** Memory in pages of 64 KiB: the regions of assembly/lines.ts and the tables; it never grows. */
+/** Memory in pages of 64 KiB: assembly/regions.ts and the tables; it never grows. */
 const PAGES = '76';
-const OPTIONS = `assembly/lines.ts --outFile kernel.wasm --initialMemory ${PAGES} --maximumMemory ${PAGES}
+const OPTIONS = `assembly/kernel.ts --outFile kernel.wasm --initialMemory ${PAGES} --maximumMemory ${PAGES}
   -O3 --noAssert --runtime stub --enable simd --use abort=`.split(/\s+/);
 
 const modified = (file: string): number => statSync(file).mtimeMs;

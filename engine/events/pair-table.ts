@@ -1,8 +1,10 @@
+import { brings, keyEquals, put } from './keys.ts';
 import { MsgpackReader, headerBytes, knownKey, mapCount, skipValue, stringStart } from './msgpack.ts';
 import { writeMapHeader, writeString, writeValue } from './msgpack-write.ts';
 import type { Fields } from './batch.ts';
 import { ByteWriter, viewOf } from './byte-writer.ts';
 import type { EncodedPair, EncodedWhole, Fragment } from './field.ts';
+import { ROW_COUNT, ROW_END, ROW_HEAD, ROW_PAIR, ROW_TOTAL, type FieldIndex } from './kernel/field-index.ts';
 
 /** Pairs that the table keeps room for from one batch to the next; a larger record costs an allocation. */
 const MAX_KEPT = 4096;
@@ -27,11 +29,18 @@ export class PairTable {
   // The first group appended to an event is not copied: its bytes never change.
   #lent: EncodedWhole | undefined;
   #count = 0;
+  readonly #index: FieldIndex;
+  // Offset of the event's row in the index while only the pairs in it are in the table; -1: all pairs are.
+  #row = -1;
   #keyAt = new Uint32Array(32);
   #keyEnd = new Uint32Array(32);
   #valueAt = new Uint32Array(32);
   #valueEnd = new Uint32Array(32);
   #where = new Int8Array(32);
+
+  constructor(index: FieldIndex) {
+    this.#index = index;
+  }
 
   /** To be called for each batch. */
   open(source: Buffer): void {
@@ -43,7 +52,7 @@ export class PairTable {
 
   /** To be called for each event, before `scan`. */
   reset(): void {
-    this.#count = 0;
+    this.empty();
     this.#scratch.length = 0;
     this.#lent = undefined;
   }
@@ -51,6 +60,49 @@ export class PairTable {
   /** Removes all pairs. What was written stays where it is: bytes that were read from it may be in use. */
   empty(): void {
     this.#count = 0;
+    this.#row = -1;
+  }
+
+  /** Takes the pairs of a row of the index; the others are read when one of them is asked for. */
+  takeRow(row: number): void {
+    const { rows } = this.#index;
+    const count = rows[row + ROW_COUNT] as number;
+    let at = row + ROW_HEAD;
+    for (let n = 0; n < count; n++, at += ROW_PAIR) {
+      const valueAt = rows[at + 1] as number;
+      this.#keyAt[n] = rows[at] as number;
+      this.#keyEnd[n] = valueAt;
+      this.#valueAt[n] = valueAt;
+      this.#valueEnd[n] = rows[at + 2] as number;
+      this.#where[n] = BATCH;
+    }
+    this.#count = count;
+    this.#row = row;
+  }
+
+  /** Reads all pairs; what was done to those of the row is done to them again. */
+  #readAll(): void {
+    const { rows } = this.#index;
+    const ofRow = rows[this.#row + ROW_COUNT] as number;
+    const count = this.#count;
+    const [keyAt, keyEnd, valueAt, valueEnd, where] = [
+      this.#keyAt.slice(0, count),
+      this.#keyEnd.slice(0, count),
+      this.#valueAt.slice(0, count),
+      this.#valueEnd.slice(0, count),
+      this.#where.slice(0, count),
+    ];
+    this.scan(rows[this.#row] as number);
+    this.#row = -1;
+    let pair = 0;
+    for (let n = 0; n < ofRow; n++) {
+      while (this.#keyAt[pair] !== keyAt[n]) pair++;
+      this.#valueAt[pair] = valueAt[n] as number;
+      this.#valueEnd[pair] = valueEnd[n] as number;
+      this.#where[pair] = where[n] as number;
+    }
+    for (let n = ofRow; n < count; n++)
+      this.#push(keyAt[n] as number, keyEnd[n] as number, valueAt[n] as number, valueEnd[n] as number, where[n] as number);
   }
 
   /**
@@ -129,6 +181,7 @@ export class PairTable {
 
   /** @returns -1 when no pair has that key */
   find(name: Uint8Array): number {
+    if (!this.#index.knows(name) && this.#row >= 0) this.#readAll();
     const usualHead = name.length < 32 ? 0xa0 | name.length : -1;
     const { source } = this;
     const wheres = this.#where;
@@ -245,6 +298,7 @@ export class PairTable {
   }
 
   toObject(): Fields {
+    if (this.#row >= 0) this.#readAll();
     const record: Fields = {};
     for (let pair = 0; pair < this.#count; pair++) {
       if ((this.#where[pair] as number) < 0) continue;
@@ -264,6 +318,7 @@ export class PairTable {
 
   /** Writes the record as it stands now, as one map. */
   write(into: ByteWriter): void {
+    if (this.#row >= 0) return this.#writeRow(into, this.#row);
     let count = 0;
     for (let pair = 0; pair < this.#count; pair++) if ((this.#where[pair] as number) >= 0) count++;
     writeMapHeader(into, count);
@@ -295,6 +350,35 @@ export class PairTable {
     if (runEnd > runAt) into.span(source, view, runAt, runEnd);
   }
 
+  /** What lies between the pairs of the row is copied unread. */
+  #writeRow(into: ByteWriter, row: number): void {
+    const { rows } = this.#index;
+    const { source } = this;
+    const view = this.#sourceView;
+    const ofRow = rows[row + ROW_COUNT] as number;
+    const record = rows[row] as number;
+    let total = rows[row + ROW_TOTAL] as number;
+    for (let pair = 0; pair < this.#count; pair++)
+      if (pair < ofRow === (this.#where[pair] as number) < 0) total += pair < ofRow ? -1 : 1;
+    writeMapHeader(into, total);
+    let runAt = record + headerBytes(source, record);
+    let inRow = row + ROW_HEAD;
+    for (let pair = 0; pair < ofRow; pair++, inRow += ROW_PAIR) {
+      const where = this.#where[pair] as number;
+      if (where === BATCH) continue;
+      const keyAt = this.#keyAt[pair] as number;
+      if (keyAt > runAt) into.span(source, view, runAt, keyAt);
+      if (where >= 0) this.#writePair(into, pair, where);
+      runAt = rows[inRow + 2] as number;
+    }
+    const end = rows[row + ROW_END] as number;
+    if (end > runAt) into.span(source, view, runAt, end);
+    for (let pair = ofRow; pair < this.#count; pair++) {
+      const where = this.#where[pair] as number;
+      if (where >= 0) this.#writePair(into, pair, where);
+    }
+  }
+
   #writePair(into: ByteWriter, pair: number, where: number): void {
     const keyAt = this.#keyAt[pair] as number;
     const valueEnd = this.#valueEnd[pair] as number;
@@ -305,24 +389,4 @@ export class PairTable {
     into.span(this.#buffer(key), this.#view(key), keyAt, this.#keyEnd[pair] as number);
     into.span(this.#buffer(value), this.#view(value), this.#valueAt[pair] as number, valueEnd);
   }
-}
-
-/** Whether the text at `keyAt`, which ends at `keyEnd`, is `name`. */
-export function keyEquals(b: Uint8Array, keyAt: number, keyEnd: number, name: Uint8Array): boolean {
-  const from = keyEnd - name.length;
-  // The header takes 1, 2, 3 or 5 bytes; the contents end where the key ends.
-  if (from <= keyAt) return false;
-  for (let n = name.length - 1; n >= 0; n--) if (b[from + n] !== name[n]) return false;
-  return stringStart(b, keyAt) === from;
-}
-
-function brings(fragment: Fragment, b: Uint8Array, keyAt: number, keyEnd: number): boolean {
-  for (const { name } of fragment.pairs) if (keyEquals(b, keyAt, keyEnd, name)) return true;
-  return false;
-}
-
-/** Sets an own property, whatever its name. */
-export function put(record: Fields, key: string, value: unknown): void {
-  if (key === '__proto__') Object.defineProperty(record, key, { value, enumerable: true, writable: true, configurable: true });
-  else record[key] = value;
 }

@@ -2,9 +2,20 @@ import type { EventView } from '../component.ts';
 import type { Batch, Fields } from './batch.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import type { Field, Fragment } from './field.ts';
+import {
+  FieldIndex,
+  NO_PAIRS,
+  ROW_COUNT,
+  ROW_END,
+  ROW_HEAD,
+  ROW_NANOSECONDS,
+  ROW_PAIR,
+  ROW_SECONDS,
+} from './kernel/field-index.ts';
 import { MsgpackReader, headerBytes, mapCount, readNumber, skipValue, stringStart, u32 } from './msgpack.ts';
 import { writeEventTime } from './msgpack-write.ts';
-import { PairTable, keyEquals, put } from './pair-table.ts';
+import { keyEquals, put } from './keys.ts';
+import { PairTable } from './pair-table.ts';
 
 /** An event that a filter made beside the one it was looking at. */
 export interface Created {
@@ -41,7 +52,11 @@ export class EventCursor implements EventView {
   #index = 0;
   #edited = false;
   #scanned = false;
-  readonly #pairs = new PairTable();
+  readonly #fields = new FieldIndex();
+  readonly #pairs = new PairTable(this.#fields);
+  // Where the row of the next event begins in the index; and that of this one, -1 when it has none.
+  #nextRow = 0;
+  #row = -1;
 
   get seconds(): number {
     return this.#seconds;
@@ -74,6 +89,8 @@ export class EventCursor implements EventView {
     }
     this.tag = batch.tag;
     this.#entryEnd = batch.start;
+    this.#fields.read(batch);
+    this.#nextRow = 0;
   }
 
   /**
@@ -90,6 +107,8 @@ export class EventCursor implements EventView {
     this.#scanned = false;
     this.dropReason = undefined;
     this.#pairs.reset();
+    if (this.#nextRow < this.#fields.end && this.#takeRow()) return;
+    this.#row = -1;
     // The usual entry: 92 d7 00 seconds nanoseconds map.
     let at = start + headerBytes(b, start);
     const head = b[at] as number;
@@ -107,10 +126,29 @@ export class EventCursor implements EventView {
     this.#entryEnd = -1;
   }
 
+  /** @returns false when the event has a row without pairs: it has to be read */
+  #takeRow(): boolean {
+    const { rows } = this.#fields;
+    const row = this.#nextRow;
+    const count = rows[row + ROW_COUNT] as number;
+    if (count === NO_PAIRS) {
+      this.#nextRow = row + ROW_HEAD;
+      return false;
+    }
+    this.#row = row;
+    this.#nextRow = row + ROW_HEAD + count * ROW_PAIR;
+    this.#recordAt = rows[row] as number;
+    this.#entryEnd = rows[row + ROW_END] as number;
+    this.#seconds = rows[row + ROW_SECONDS] as number;
+    this.#nanoseconds = rows[row + ROW_NANOSECONDS] as number;
+    return true;
+  }
+
   #scan(): void {
     if (this.#scanned) return;
     this.#scanned = true;
-    this.#entryEnd = this.#pairs.scan(this.#recordAt);
+    if (this.#row >= 0) this.#pairs.takeRow(this.#row);
+    else this.#entryEnd = this.#pairs.scan(this.#recordAt);
   }
 
   #findPair(name: Uint8Array): number {

@@ -9,7 +9,7 @@ import { wasm, type WasmGlobal } from './webassembly.ts';
 /** on: in use; off: switched off; missing: the file was not built; failed: it did not load, or ended with an error. */
 export type KernelState = 'on' | 'off' | 'missing' | 'failed';
 
-/** Constants and results that the module exports as globals; assembly/lines.ts explains them. */
+/** Constants and results that the module exports as globals; assembly/ explains them. */
 const GLOBALS = [
   'INPUT',
   'INPUT_SIZE',
@@ -29,6 +29,9 @@ const GLOBALS = [
   'CUT',
   'FULL',
   'TOP',
+  'NAMES',
+  'LONGEST_NAME',
+  'TEXTS',
 ] as const;
 
 interface Exports {
@@ -46,6 +49,9 @@ interface Exports {
     nameLength: number,
     quotedLength: number,
   ): number;
+  rows(from: number, end: number, count: number, base: number): number;
+  clearNames(): void;
+  addName(length: number): void;
 }
 
 export interface Kernel {
@@ -59,6 +65,9 @@ export interface Kernel {
   /** The key that stands in NAME and QUOTED, and its length there. */
   name: Buffer | undefined;
   quotedLength: number;
+  /** The names that `rows` looks out for, and how many of them it was told. */
+  names: readonly Uint8Array[] | undefined;
+  namesCount: number;
 }
 
 let state: KernelState | undefined;
@@ -128,6 +137,8 @@ function instantiate(file: Buffer): Kernel {
     trail: () => -1,
     name: undefined,
     quotedLength: 0,
+    names: undefined,
+    namesCount: 0,
   };
   return kernel;
 }

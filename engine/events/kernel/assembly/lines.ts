@@ -6,55 +6,33 @@
  * the header pays a part), so one comparison for each event bounds what is written.
  */
 import { copyBlocks } from './text.ts';
-import { fillTables, time } from './number.ts';
-import { LAST_ANSWER, ODD, TRUNCATED, be16, be32, hasName, next, pairs, readFrom, readUpTo } from './value.ts';
+import { time } from './number.ts';
+import {
+  CUT,
+  DONE,
+  ENDS,
+  FULL,
+  IDS,
+  INPUT,
+  LEAD,
+  LEAD_SIZE,
+  LEFT,
+  NAME,
+  NAME_SIZE,
+  OUTPUT,
+  OUTPUT_SIZE,
+  QUOTED,
+  TRAIL,
+  TRAIL_SIZE,
+  report,
+} from './regions.ts';
+import { LAST_ANSWER, ODD, be16, be32, hasName, next, pairs, readFrom, readUpTo } from './value.ts';
 
 /** Writes the end of the action line for events of that second to TRAIL; returns its length, -1 when it is too long. */
 declare function makeTrail(seconds: u32): i32;
 
-// Sizes of the regions in bytes; JavaScript reads them from the exports.
-export const INPUT_SIZE: u32 = 524_288;
-export const OUTPUT_SIZE: u32 = 4_194_304;
-/** Events of one call at most. */
-export const EVENTS: u32 = 8192;
-/** Texts that are the same for many events: the action line up to the id, what follows the id, the key of the time. */
-export const LEAD_SIZE: u32 = 256;
-export const TRAIL_SIZE: u32 = 768;
-export const NAME_SIZE: u32 = 256;
-
-export const INPUT: usize = (__heap_base + 63) & ~63;
-// Reads and writes are in blocks of sixteen bytes, and a short text is copied before its end is compared.
-const SLACK: usize = 2048;
-export const OUTPUT: usize = INPUT + INPUT_SIZE + SLACK;
-/** Offset in OUTPUT after each event. */
-export const ENDS: usize = OUTPUT + OUTPUT_SIZE + SLACK;
-/** The 32 lower bits of the id of each event. */
-export const IDS: usize = ENDS + EVENTS * 4;
-export const LEAD: usize = IDS + EVENTS * 4;
-export const TRAIL: usize = LEAD + LEAD_SIZE + 16;
-/** The key of the time as it is compared, and as it is written: a JSON string and a colon. */
-export const NAME: usize = TRAIL + TRAIL_SIZE + 16;
-export const QUOTED: usize = NAME + NAME_SIZE + 16;
-export const TOP: usize = QUOTED + NAME_SIZE * 6 + 16;
-
 /** More than an event's action line, time, braces and line ends take. */
 const EVENT_ROOM: usize = LEAD_SIZE + TRAIL_SIZE + NAME_SIZE * 6 + 128;
-
-// Answers of `lines`.
-export const DONE: u32 = 0;
-/** The entry at `stoppedAt` is left to JavaScript. */
-export const LEFT: u32 = 1;
-/** The input ends inside the entry at `stoppedAt`. */
-export const CUT: u32 = 2;
-/** No room for the entry at `stoppedAt`. */
-export const FULL: u32 = 3;
-
-/** How far the last call got: offset in INPUT of the entry it stopped at, events and bytes written. */
-export let stoppedAt: u32 = 0;
-export let events: u32 = 0;
-export let written: u32 = 0;
-
-fillTables();
 
 /**
  * Writes the lines of up to `count` entries from offset `from` to `end` of INPUT.
@@ -78,11 +56,9 @@ export function lines(
   let o = OUTPUT;
   let trailOf: i64 = trailLength < 0 ? -1 : i64.MAX_VALUE;
   let answer = DONE;
-  events = 0;
-  written = 0;
+  let events: u32 = 0;
   readUpTo(input);
   while (events < count) {
-    stoppedAt = <u32>(p - INPUT);
     if (p >= input) {
       answer = CUT;
       break;
@@ -116,9 +92,8 @@ export function lines(
     p = next;
     store<u32>(ENDS + (events << 2), <u32>(o - OUTPUT));
     events++;
-    written = <u32>(o - OUTPUT);
   }
-  if (answer == DONE) stoppedAt = <u32>(p - INPUT);
+  report(<u32>(p - INPUT), events, <u32>(o - OUTPUT));
   return answer;
 }
 
