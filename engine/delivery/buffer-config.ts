@@ -76,6 +76,12 @@ const fields = {
   disable_chunk_backup: bool()
     .default(false)
     .describe('Whether what is refused or given up is dropped and counted instead of becoming dead letters.'),
+  dead_letter_limit_size: size({ min: 64 * 1024 })
+    .prefault('256m')
+    .describe('Size of the dead letters of this output; the oldest are removed and counted to make room.'),
+  dead_letter_max_age: duration({ min: 60_000 })
+    .prefault('30d')
+    .describe('Age at which dead letters of this output are removed and counted.'),
   compress: oneOf(['text', 'gzip', 'zstd'])
     .default('text')
     .describe('Accepted for Fluentd; chunks are never compressed at rest.'),
