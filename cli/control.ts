@@ -1,6 +1,7 @@
 /** What others may ask of a running millrace: its books, whether it moves, metrics, dead letters. */
 import type { Kind, Log, MetricSpecs } from '../engine/component.ts';
 import { DeadLetterStore } from '../engine/delivery/dead-letters-store.ts';
+import { messageOf } from '../engine/errors.ts';
 import type { Supervisor } from '../engine/pipeline/supervisor.ts';
 import { ControlServer } from '../engine/server/control.ts';
 import { DeadLetterService } from '../engine/server/dead-letters.ts';
@@ -65,6 +66,8 @@ export class Control {
       ready: () => this.#observer.readiness(),
       deadLetters: new DeadLetterService({ store, clock: systemClock, send }),
     };
+    // Letters that were replayed or dropped before; what is left over of them is no reason not to start.
+    void this.#tidy(store);
     this.#server = new ControlServer({ ...options, port });
     try {
       return await this.#server.start();
@@ -72,6 +75,14 @@ export class Control {
       if (!anyPort) throw error;
       this.#server = new ControlServer({ ...options, port: 0 });
       return await this.#server.start();
+    }
+  }
+
+  async #tidy(store: DeadLetterStore): Promise<void> {
+    try {
+      for (const output of await store.outputs()) await store.tidy(output, false);
+    } catch (error) {
+      this.#o.log.warn({ reason: messageOf(error) }, 'dead letters that are dealt with could not be removed');
     }
   }
 

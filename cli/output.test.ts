@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ERROR_CODES, MillraceError } from '../engine/errors.ts';
-import { showError, table, visible, widthOf } from './output.ts';
+import { showError, table, visible, widthOf, wrapped } from './output.ts';
 
 describe('nothing from the network acts on the terminal', () => {
   for (const [text, want] of [
@@ -67,4 +67,16 @@ describe('an error is shown with its code and its remedy', () => {
     assert.equal(code, 70);
   });
   test('a message with escapes', () => assert.match(shown(new MillraceError('MR_CONNECT', '\u001b[2J'))[0], /\\u\{1b\}\[2J/));
+});
+
+describe('lines of words', () => {
+  for (const [text, width, indent, want] of [
+    ['', 10, 0, ''],
+    ['a b c', Infinity, 0, 'a b c'],
+    ['aaa bbb ccc', 7, 2, 'aaa bbb\n  ccc'],
+    ['aaa bbb ccc ddd', 7, 2, 'aaa bbb\n  ccc\n  ddd'],
+    ['浙江省 杭州市', 10, 0, '浙江省\n杭州市'],
+    ['a-word-that-is-longer x', 5, 0, 'a-word-that-is-longer\nx'],
+  ] as const)
+    test(`${JSON.stringify(text)} in ${width}`, () => assert.equal(wrapped(text, width, indent), want));
 });

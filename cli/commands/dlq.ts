@@ -129,7 +129,7 @@ export async function dlqDrop(output: string, options: DropOptions, streams: Str
     throw new MillraceError('MR_USAGE', 'name the letters with --reason, --tag, --id or --since, or say --all');
   const files = await chosen(output, options, streams);
   const letters = files.reduce((sum, { ids }) => sum + ids.length, 0);
-  if (letters > 0 && options.yes !== true && !(await isAgreed(letters, output))) return EXIT.no;
+  if (letters > 0 && options.yes !== true && !(await isAgreed(letters, output, streams))) return EXIT.no;
   let dropped = 0;
   try {
     for (const { file, ids, isLast } of pieces(files)) {
@@ -162,8 +162,8 @@ async function dropAlone(output: string, files: readonly Chosen[], { data }: Dlq
   }
 }
 
-async function isAgreed(letters: number, output: string): Promise<boolean> {
-  if (!process.stdin.isTTY) throw new MillraceError('MR_USAGE', 'nobody can be asked here: say --yes');
+async function isAgreed(letters: number, output: string, { isTerminal }: Streams): Promise<boolean> {
+  if (!isTerminal || !process.stdin.isTTY) throw new MillraceError('MR_USAGE', 'nobody can be asked here: say --yes');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await terminal.question(`Forget ${counted(letters)} of ${visible(output)} for good? [y/N] `);
   terminal.close();
