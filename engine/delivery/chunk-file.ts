@@ -140,8 +140,9 @@ function readHead(bytes: Buffer): ChunkHead | string | undefined {
   if (HEAD_BYTES + length > bytes.length) return undefined;
   const json = bytes.subarray(HEAD_BYTES, HEAD_BYTES + length);
   if (crc32(json) !== bytes.readUInt32LE(8)) return 'the head does not agree with its checksum';
-  const parsed = headSchema.safeParse(JSON.parse(json.toString('utf8')));
-  if (!parsed.success) return 'the head is not that of a chunk';
+  const parsed = headSchema.safeParse(parseJson(json.toString('utf8')));
+  // Only the first bytes of the head reached the disk; what follows is a hole.
+  if (!parsed.success) return isZero(bytes, 8) ? undefined : 'the head is not that of a chunk';
   const { openedMs, values } = parsed.data;
   const { timekey, tag, variables } = values;
   return {
@@ -152,6 +153,15 @@ function readHead(bytes: Buffer): ChunkHead | string | undefined {
       ...(variables !== undefined && { variables }),
     },
   };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // The schema refuses it.
+    return undefined;
+  }
 }
 
 function readRecord(bytes: Buffer, at: number, end: number): ReadRecord | undefined {
