@@ -99,6 +99,10 @@ export class Committer {
   get synced(): Position {
     return this.#synced;
   }
+  /** Everything before it is as safe as its sources asked for; what is not synced waits for nobody. */
+  get safe(): Position {
+    return this.#wanted > this.#synced ? Math.min(this.#written, this.#synced) : this.#written;
+  }
   /** Why nothing can be written at present. */
   get stalledBy(): string | undefined {
     return this.#reason;
@@ -180,7 +184,7 @@ export class Committer {
 
   /** Starts a sync when it is due, and tells those who wait for it to be done with. */
   #settle(): void {
-    const safe = this.#wanted > this.#synced ? Math.min(this.#written, this.#synced) : this.#written;
+    const { safe } = this;
     if (this.#flushing.length > 0 && (this.#flushing[0]?.to ?? 0) <= safe) {
       for (const { resolve } of this.#flushing.splice(0, this.#flushing.findLastIndex(({ to }) => to <= safe) + 1)) resolve();
     }

@@ -96,9 +96,6 @@ export class DiskLog implements EntranceLog {
   /** Behind the frame that tells the current segment of those before it. */
   #marksEnd: Position = 0;
   #isPreparing = false;
-  /** Readers know of the frames before this number in the tail, and before this position. */
-  #toldNumber = 0;
-  #toldEnd: Position;
   #enteredMs = 0;
   #waiting: (() => void)[] = [];
   #isTurnPlanned = false;
@@ -146,7 +143,6 @@ export class DiskLog implements EntranceLog {
       onFrame: (frame) => this.#tail.push(frame),
       onBlock: (block) => this.#committer.add(block),
     });
-    this.#toldEnd = recovered.head;
     this.#begin(opened);
     this.#count();
     this.#committer.kick();
@@ -245,7 +241,6 @@ export class DiskLog implements EntranceLog {
     if (this.#isClosed) return;
     this.#seal();
     this.#committer.kick();
-    this.#tellReaders();
     this.#rotateIfDue();
   };
 
@@ -258,30 +253,26 @@ export class DiskLog implements EntranceLog {
   }
 
   #tellReaders(): void {
-    const number = this.#toldNumber;
-    const end = this.#toldEnd;
-    if (this.#tail.next === number) return;
-    this.#toldNumber = this.#tail.next;
-    this.#toldEnd = this.#buffer.sealed;
-    for (const reader of this.#readers) if (reader.hasReached(number, end)) reader.wake();
+    for (const reader of this.#readers) if (reader.hasNews) reader.wake();
   }
 
   /** After a write or a commit. */
   #moved(): void {
+    this.#tellReaders();
     this.#forget();
     this.#removeTrimmed();
     this.#wake();
   }
 
-  /** Lets go of frames in memory that are in the file and that no reader in step needs. */
+  /** Lets go of frames in memory that are safe in the file and that no reader in step needs. */
   #forget(): void {
     let needed = Infinity;
     for (const reader of this.#readers) needed = Math.min(needed, reader.needs);
     const tail = this.#tail;
-    const { written } = this.#committer;
+    const { safe } = this.#committer;
     for (;;) {
       const frame = tail.at(tail.first);
-      if (frame === undefined || frame.end > written) return;
+      if (frame === undefined || frame.end > safe) return;
       if (tail.first >= needed && tail.bytes <= (this.#o.tailBytes ?? TAIL_BYTES)) return;
       tail.shift();
     }
@@ -333,7 +324,6 @@ export class DiskLog implements EntranceLog {
     this.#segments.place(opened, this.#buffer.head + SEGMENT_HEADER_BYTES);
     this.#begin(opened);
     this.#committer.kick();
-    this.#tellReaders();
   }
 
   trim(before: Position): void {
@@ -372,6 +362,7 @@ export class DiskLog implements EntranceLog {
         clock: this.#o.clock,
         log: this.#o.log,
         sealed: () => this.#buffer.sealed,
+        safe: () => this.#committer.safe,
         onFrames,
         onClose: () => this.#readers.delete(reader),
         checksum: this.#o.checksum,
@@ -384,7 +375,6 @@ export class DiskLog implements EntranceLog {
 
   flush(): Promise<void> {
     this.#seal();
-    this.#tellReaders();
     return this.#committer.flush(this.#buffer.sealed);
   }
 

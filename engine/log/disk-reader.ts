@@ -20,6 +20,11 @@ export interface ReaderOptions {
   readonly log: Log;
   /** Behind the newest frame that may be read. */
   readonly sealed: () => Position;
+  /**
+   * As safe as its sources asked for up to here. Nothing behind it is given out: what a crash may take must not have been
+   * delivered or counted.
+   */
+  readonly safe: () => Position;
   readonly onFrames: () => void;
   readonly onClose: (reader: DiskReader) => void;
   readonly checksum: Checksum | undefined;
@@ -36,6 +41,7 @@ export class DiskReader implements LogReader {
   #scanner: SegmentScanner | undefined;
   #damaged: { readonly from: number; readonly to: number } | undefined;
   #isClosed = false;
+  #isWaiting = true;
   #retry: Disposable | undefined;
 
   constructor(options: ReaderOptions, from: Position) {
@@ -53,22 +59,33 @@ export class DiskReader implements LogReader {
     return this.#index ?? Infinity;
   }
 
-  /** It had read all frames before that number, and before that position. */
-  hasReached(number: number, end: Position): boolean {
-    return this.#index === undefined ? this.#position >= end : this.#index >= number;
+  /** It was told that there is nothing, and now there is. */
+  get hasNews(): boolean {
+    return this.#isWaiting && (this.#index === undefined || this.#isReadable(this.#o.tail.at(this.#index)));
   }
 
   wake(): void {
+    this.#isWaiting = false;
     if (!this.#isClosed) this.#o.onFrames();
   }
 
+  #isReadable(frame: Frame | undefined): frame is Frame {
+    return frame !== undefined && frame.end <= this.#o.safe();
+  }
+
   next(): Frame | undefined {
-    if (this.#isClosed) return undefined;
+    const frame = this.#isClosed ? undefined : this.#next();
+    this.#isWaiting = frame === undefined;
+    return frame;
+  }
+
+  #next(): Frame | undefined {
     const { tail } = this.#o;
     for (;;) {
       if (this.#index !== undefined) {
         const frame = tail.at(this.#index);
         if (frame !== undefined) {
+          if (!this.#isReadable(frame)) return undefined;
           this.#index++;
           this.#position = frame.end;
           return frame;

@@ -4,6 +4,7 @@ import type { Ack, Consumer, ConsumerContext, Context, Filter, Output, Source, S
 import type { Section } from '../config/model.ts';
 import { childSections, paramText, sectionToInput } from '../config/section.ts';
 import { bufferConfig } from '../delivery/buffer-config.ts';
+import { chunkDirectory } from '../delivery/chunk-files.ts';
 import { DeadLetters } from '../delivery/dead-letters.ts';
 import { Progress } from '../delivery/progress.ts';
 import { OutputRunner } from '../delivery/output-runner.ts';
@@ -162,14 +163,16 @@ export class Builder {
     const made = await this.#maker.make<Output | Consumer>(section, ['output', 'consumer'], (ctx) => this.#consumerContext(ctx));
     if (made === undefined) return [];
     if (made.kind === 'consumer') return [{ kind: 'consumer', node: this.#consumer(made as Made<Consumer>) }];
-    return [{ kind: 'output', runner: this.#output(section, made as Made<Output>) }];
+    return [{ kind: 'output', runner: await this.#output(section, made as Made<Output>) }];
   }
 
-  #output(section: Section, made: Made<Output>): OutputRunner {
+  async #output(section: Section, made: Made<Output>): Promise<OutputRunner> {
     const { clock, random, dataDir, worker } = this.#maker.around;
     const [buffer] = childSections(section, 'buffer');
     const input = buffer === undefined ? {} : { ...sectionToInput(buffer, (name) => name === '@type'), '@arg': buffer.arg };
-    const { entranceLog, stateDir, lagDetachBytes } = this.#o;
+    const { entranceLog, stateDir, lagDetachBytes, lagBytes } = this.#o;
+    const config = bufferConfig.parse(input);
+    const limits = { limitBytes: config.dead_letter_limit_size, maxAgeMs: config.dead_letter_max_age };
     const name = encodeURIComponent(made.id);
     const progress = Progress.open(stateDir === undefined ? undefined : join(stateDir, 'progress', name), {
       clock,
@@ -181,17 +184,31 @@ export class Builder {
       id: made.id,
       progress,
       memoryLimitBytes: lagDetachBytes,
+      lagBytes: () => lagBytes(runner),
+      chunkDisk: stateDir === undefined ? undefined : chunkDirectory(join(stateDir, 'chunks', name)),
       output: made.component,
-      config: bufferConfig.parse(input),
+      secondary: await this.#secondary(section),
+      config,
       flush: made.definition.flush,
       account: made.account,
       clock,
       log: made.log,
       random,
-      bury: new DeadLetters({ directory: dataDir, output: made.id, log: made.log, clock, worker, metrics: made.metrics }).bury,
+      bury: new DeadLetters({ directory: dataDir, output: made.id, log: made.log, clock, worker, limits, metrics: made.metrics })
+        .bury,
     });
     this.#built.outputs.push({ made, runner });
     return runner;
+  }
+
+  /** `<secondary>`; without a `@type` it is of the type that it stands in for. */
+  async #secondary(section: Section): Promise<Output | undefined> {
+    const [secondary] = childSections(section, 'secondary');
+    if (secondary === undefined) return undefined;
+    const type = section.params.get('@type');
+    const typed =
+      secondary.params.has('@type') || type === undefined ? secondary.params : new Map([...secondary.params, ['@type', type]]);
+    return (await this.#maker.make<Output>({ ...secondary, params: typed }, ['output'], (ctx) => ctx))?.component;
   }
 }
 

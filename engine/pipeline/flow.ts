@@ -27,6 +27,14 @@ export interface FlowOptions {
   readonly onClosed: (untilMs: number) => void;
 }
 
+/** Consumers that have no state yet count what comes from now on; that is saved before anything comes. */
+function cursorOf(book: ConsumerBook, log: EntranceLog): Position | undefined {
+  const cursor = book.restore();
+  if (cursor !== undefined || book.isEmpty || !book.persists) return cursor;
+  book.commit(log.head);
+  return log.head;
+}
+
 /** An output that was too slow for the others and reads the log at its own pace. */
 interface Detached {
   readonly runner: OutputRunner;
@@ -72,7 +80,7 @@ export class Flow {
     this.#o = options;
     const { log, outputs, book } = options;
     this.#startHead = log.head;
-    const cursor = book.restore();
+    const cursor = cursorOf(book, log);
     this.#cursor = cursor ?? 0;
     this.#attached = new Set(outputs);
     const needed = [...outputs.map((runner) => runner.lowWater), ...(cursor === undefined ? [] : [cursor])];

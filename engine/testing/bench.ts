@@ -11,7 +11,9 @@ import { defineConsumer, defineFilter, defineOutput, defineSource } from '../com
 import type { Ack, Chunk, Definition, EventView, Registered, SourceContext, Verdict } from '../component.ts';
 import { loadConfigText } from '../config/load.ts';
 import type { Fields } from '../events/batch.ts';
+import type { EntranceLog } from '../log/entrance-log.ts';
 import { MemoryLog } from '../log/memory-log.ts';
+import type { Publish } from '../pipeline/consumer-book.ts';
 import { Pipeline, type TapSpec } from '../pipeline/pipeline.ts';
 import { Registry } from '../registry.ts';
 import { imbalance, type ComponentStatus } from '../telemetry/accounts.ts';
@@ -25,6 +27,12 @@ export interface BenchOptions {
   readonly taps?: readonly TapSpec[];
   readonly logLimitBytes?: number;
   readonly lagDetachBytes?: number;
+  /** In place of the ones of the bench, to go on from what an earlier one left. */
+  readonly entranceLog?: EntranceLog;
+  readonly stateDir?: string;
+  readonly clock?: FakeClock;
+  readonly publish?: Publish;
+  readonly onClosed?: (untilMs: number) => void;
   /** Put in front of the components of the bench, which they shadow. */
   readonly more?: readonly Registered[];
 }
@@ -55,7 +63,7 @@ export async function openBench(conf: string, options: BenchOptions = {}): Promi
     (level: LogLine['level']) =>
     (fields: Fields, message: string): void =>
       void lines.push({ level, fields, message });
-  const clock = new FakeClock();
+  const clock = options.clock ?? new FakeClock();
   const feeds = new Map<string, SourceContext>();
   const kept = new Map<string, KeptEvent[]>();
   const { root, isFluentd } = loadConfigText('bench.conf', conf, { type: 'v1' });
@@ -70,10 +78,10 @@ export async function openBench(conf: string, options: BenchOptions = {}): Promi
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
     random: () => 0.5,
     signal: new AbortController().signal,
-    entranceLog: new MemoryLog(clock, options.logLimitBytes ?? 1 << 20, 1n),
-    stateDir: undefined,
-    publish: () => undefined,
-    onClosed: () => undefined,
+    entranceLog: options.entranceLog ?? new MemoryLog(clock, options.logLimitBytes ?? 1 << 20, 1n),
+    stateDir: options.stateDir,
+    publish: options.publish ?? (() => undefined),
+    onClosed: options.onClosed ?? (() => undefined),
     taps: options.taps ?? [],
     ...(options.lagDetachBytes === undefined ? {} : { lagDetachBytes: options.lagDetachBytes }),
   });
