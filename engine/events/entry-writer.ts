@@ -77,6 +77,18 @@ export class EntryWriter {
     writeString(this.out, name);
   }
 
+  /** A key from UTF-8 bytes. */
+  keyBytes(bytes: Uint8Array, start: number, end: number): void {
+    this.#fields++;
+    this.utf8(bytes, start, end);
+  }
+
+  /** Pairs that are MessagePack already: keys and values, one after the other. */
+  pairs(count: number, bytes: Uint8Array, start: number, end: number): void {
+    this.#fields += count;
+    this.out.raw(bytes, start, end);
+  }
+
   /** A string value from UTF-8 bytes. */
   utf8(bytes: Uint8Array, start: number, end: number): void {
     writeStringHeader(this.out, end - start);

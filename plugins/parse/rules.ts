@@ -3,12 +3,13 @@
  * @see https://docs.fluentd.org/configuration/parse-section
  */
 import type { EventTime } from '../../engine/events/batch.ts';
-import type { EntryWriter } from '../../engine/events/entry-writer.ts';
+import { encodeKey, type EntryWriter } from '../../engine/events/entry-writer.ts';
 import { EventTimeValue } from '../../engine/events/msgpack.ts';
 import { rubyFloat, rubyInteger, rubySplit, rubyText } from '../../engine/ruby-values.ts';
 import { MillraceError } from '../../engine/errors.ts';
 import {
   TIME_TYPES,
+  byteTimeParser,
   isTimezone,
   timeParser,
   timeProblem,
@@ -102,23 +103,34 @@ export interface Rules {
   /** False when values are written as they are found. */
   readonly hasConversions: boolean;
   time(value: unknown): EventTime | undefined;
+  /** Reads the time from the bytes of a line into the entry that is open. False: it is none. */
+  readonly readTime: (into: EntryWriter, bytes: Uint8Array, start: number, end: number) => boolean;
+  /** Whether values of this field are written as they are found. */
+  isPlain(key: string): boolean;
   /** Writes key and value under the rules for nothing and the types. */
   write(into: EntryWriter, key: string, value: unknown): void;
 }
 
-/** @throws MR_CONFIG for what `checkRules` finds: a parser inside of another component is not checked by itself */
-export function makeRules(config: RuleConfig): Rules {
+/**
+ * @param now  milliseconds; what times without a year or a date are counted from
+ * @throws MR_CONFIG for what `checkRules` finds: a parser inside of another component is not checked by itself
+ */
+export function makeRules(config: RuleConfig, now?: () => number): Rules {
   const [problem] = checkRules(config);
   if (problem !== undefined) throw new MillraceError('MR_CONFIG', problem);
   const converters = new Map<string, Convert>();
   for (const [key, type] of Object.entries(config.types ?? {})) converters.set(key, converter(type, config));
   const { null_value_pattern: nothing, null_empty_string: isEmptyNothing } = config;
-  const parseTime = timeParser(timeOptions(config));
+  const options = { ...timeOptions(config), now };
+  const parseTime = timeParser(options);
+  const hasNothing = nothing !== undefined || isEmptyNothing;
   return {
     timeKey: config.time_key,
     keepTimeKey: config.keep_time_key,
-    hasConversions: converters.size > 0 || nothing !== undefined || isEmptyNothing,
+    hasConversions: converters.size > 0 || hasNothing,
     time: parseTime,
+    readTime: byteReader(options, parseTime),
+    isPlain: (key) => !hasNothing && !converters.has(key),
     write(into, key, value) {
       into.keyName(key);
       if (typeof value === 'string' && ((isEmptyNothing && value === '') || nothing?.test(value) === true)) return into.nil();
@@ -129,6 +141,48 @@ export function makeRules(config: RuleConfig): Rules {
     },
   };
 }
+
+function byteReader(options: TimeOptions, parseTime: TimeParser): Rules['readTime'] {
+  const { type, format } = options;
+  if (type === 'string' && format !== undefined && !NAMED_FORMATS.has(format)) {
+    const parser = byteTimeParser({ ...options, format });
+    const target = { seconds: 0, nanoseconds: 0 };
+    return (into, bytes, start, end) => {
+      if (!parser.parse(bytes, start, end, target)) return false;
+      into.time(target.seconds, target.nanoseconds);
+      return true;
+    };
+  }
+  return (into, bytes, start, end) => {
+    const time = parseTime(textOf(bytes, start, end));
+    if (time !== undefined) into.time(time.seconds, time.nanoseconds);
+    return time !== undefined;
+  };
+}
+const NAMED_FORMATS = new Set(['%iso8601']);
+
+/** The text of a piece of a line. */
+export const textOf = (bytes: Uint8Array, start: number, end: number): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start, end);
+
+/** Writes one field of a line: as it is where it may be, otherwise by the rules. */
+export function writeBytes(into: EntryWriter, rules: Rules, column: Column, bytes: Uint8Array, start: number, end: number): void {
+  if (column.isPlain) {
+    into.key(column.key);
+    into.utf8(bytes, start, end);
+  } else rules.write(into, column.name, textOf(bytes, start, end));
+}
+
+/** A field with a known name. */
+export interface Column {
+  readonly name: string;
+  readonly key: Uint8Array;
+  readonly isPlain: boolean;
+  readonly isTime: boolean;
+}
+
+export const columnsOf = (names: readonly string[], rules: Rules): Column[] =>
+  names.map((name) => ({ name, key: encodeKey(name), isPlain: rules.isPlain(name), isTime: name === rules.timeKey }));
 
 const TRUE_TEXTS = new Set(['true', 'yes', '1']);
 

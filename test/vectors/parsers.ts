@@ -1,5 +1,5 @@
 import type { Parser } from '../../engine/component.ts';
-import { runParser } from '../../engine/testing/driver.ts';
+import { FakeClock, runParser } from '../../engine/testing/driver.ts';
 import type { CaseResult, VectorAdapter } from './adapter.ts';
 import { casesOf, compared, expectsError, shown, type Case } from './compare.ts';
 import { NOW_MS, PARSERS, makeFrom, sectionOf, spelled } from './plugin-cases.ts';
@@ -24,7 +24,7 @@ function runCase(item: Case): CaseResult {
   if (definition === undefined) return { id: item.id, skipped: `pending: ${type}` };
   let parser: Parser;
   try {
-    ({ made: parser } = makeFrom<Parser>(definition, sectionOf(item['config'])));
+    ({ made: parser } = makeFrom<Parser>(definition, sectionOf(item['config']), { clock: new FakeClock(NOW_MS) }));
   } catch (error) {
     if (expectsError(item.expected)) return { id: item.id };
     return { id: item.id, difference: `refused: ${error instanceof Error ? error.message : String(error)}` };
@@ -38,6 +38,9 @@ function runCase(item: Case): CaseResult {
   if (expectsError(item.expected))
     return failure !== undefined ? { id: item.id } : { id: item.id, difference: `expected an error, got ${shown(events)}` };
   const expected = (item.expected as { events: ExpectedEvent[] }).events;
+  // Columns beyond the keys go to a key that is nil in Fluentd; no event here can have one, and they are left out.
+  if (expected.some(({ record }) => record !== null && Object.hasOwn(record as object, '(non-string key)nil')))
+    return { id: item.id, skipped: 'a key that is nil' };
   // Items of a list that are no map are left out here, where Fluentd yields nothing for them.
   const wanted = expected.filter(({ record }) => record !== null);
   if (wanted.length === 0) return failure !== undefined && events.length === 0 ? { id: item.id } : compared(item.id, events, []);

@@ -8,16 +8,34 @@ import { EventTimeValue } from '../../engine/events/msgpack.ts';
 import { testContext, type TestContextOptions } from '../../engine/testing/driver.ts';
 import { apacheParser } from '../../plugins/parse/apache.ts';
 import { apache2Parser } from '../../plugins/parse/apache2.ts';
+import { apacheErrorParser } from '../../plugins/parse/apache-error.ts';
+import { csvParser } from '../../plugins/parse/csv.ts';
 import { jsonParser } from '../../plugins/parse/json.ts';
+import { ltsvParser } from '../../plugins/parse/ltsv.ts';
+import { msgpackParser } from '../../plugins/parse/msgpack.ts';
+import { multilineParser } from '../../plugins/parse/multiline.ts';
 import { nginxParser } from '../../plugins/parse/nginx.ts';
 import { noneParser } from '../../plugins/parse/none.ts';
 import { regexpParser } from '../../plugins/parse/regexp.ts';
+import { syslogParser } from '../../plugins/parse/syslog.ts';
+import { tsvParser } from '../../plugins/parse/tsv.ts';
 
 export const PARSERS: ReadonlyMap<string, Definition> = new Map(
-  [apacheParser, apache2Parser, jsonParser, nginxParser, noneParser, regexpParser].map((one) => [
-    one.name,
-    one as unknown as Definition,
-  ]),
+  [
+    apacheParser,
+    apache2Parser,
+    apacheErrorParser,
+    csvParser,
+    jsonParser,
+    ltsvParser,
+    msgpackParser,
+    multilineParser,
+    nginxParser,
+    noneParser,
+    regexpParser,
+    syslogParser,
+    tsvParser,
+  ].map((one) => [one.name, one as unknown as Definition]),
 );
 
 /** 2026-11-22T12:20:00Z, the present of the vectors. */
