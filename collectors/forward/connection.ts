@@ -42,6 +42,11 @@ export class ForwardConnection {
     this.#now = now;
   }
 
+  /** Memory that a message which has begun takes. */
+  get keptBytes(): number {
+    return this.#kept.length + (this.#json?.keptBytes ?? 0);
+  }
+
   /** @throws ForwardError when the connection has to be closed */
   push(data: Buffer): void {
     if (data.length === 0) return;

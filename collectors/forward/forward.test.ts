@@ -57,6 +57,9 @@ async function answer(socket: Socket): Promise<unknown> {
   return data === undefined ? undefined : decode(data);
 }
 
+/** Resolves when the connection is over, in whatever way. */
+const closing = (socket: Socket): Promise<void> => new Promise((resolve) => void socket.once('close', () => resolve()));
+
 describe('the forward input', () => {
   afterEach(async () => {
     for (const end of ending.splice(0).reverse()) await end();
@@ -228,8 +231,50 @@ describe('the forward input', () => {
     const second = await client();
     assert.equal(await answer(second), undefined);
     assert.equal(ctx.values['connections'], 1);
+    assert.equal(ctx.values['refused_connections'], 1);
     first.write(pack(['t', 1, { n: 2 }]));
     await ctx.waitForEvents(2);
+  });
+
+  for (const [name, begun] of [
+    ['MessagePack', (bytes: number) => Buffer.concat([Buffer.of(0x93, 0xa1, 0x74, 0xc6, 0, 1, 0, 0), Buffer.alloc(bytes)])],
+    ['JSON', (bytes: number) => Buffer.from(`["t",1,{"n":"${'x'.repeat(bytes)}`)],
+  ] as const)
+    test(`unfinished messages beyond incomplete_limit_size (${name}): the largest goes, the others are taken`, async () => {
+      const { ctx, client } = await open({ chunk_size_limit: 65_536 * 2, incomplete_limit_size: 150_000 });
+      const small = await client();
+      const large = await client();
+      small.write(pack(['t', 1, { n: 1 }]));
+      await ctx.waitForEvents(1);
+      const event = pack(['t', 1, { n: 2 }]);
+      small.write(event.subarray(0, 5));
+      const cut = closing(large);
+      large.write(begun(60_000));
+      // Whichever comes last, the small one is never the largest.
+      const third = await client();
+      const cutToo = closing(third);
+      third.write(begun(55_000));
+      const fourth = await client();
+      fourth.write(begun(50_000));
+      await Promise.race([cut, cutToo]);
+      small.write(event.subarray(5));
+      await ctx.waitForEvents(2);
+      assert.ok((ctx.values['incomplete_closed'] ?? 0) >= 1);
+    });
+
+  test('a client that never reads its acknowledgements is cut off', async () => {
+    const { ctx, client } = await open({}, { emit: (_batch, ack) => (ack?.(), true) });
+    const socket = await client();
+    socket.pause();
+    const cut = closing(socket);
+    const chunk = writePackedForward('t', [makeBatch([{ record: { n: 1 } }])], 'i'.repeat(60_000), undefined);
+    const more = (): void => {
+      while (!socket.destroyed && socket.write(chunk));
+    };
+    socket.on('drain', more);
+    more();
+    await cut;
+    assert.equal(ctx.values['unread_closed'], 1);
   });
 
   test('a heartbeat over UDP is answered with one byte', async () => {

@@ -20,13 +20,21 @@ export const forward = defineSource({
       config: '<source>\n  @type forward\n  bind 0.0.0.0\n  port 24224\n  add_tag_prefix remote\n</source>',
     },
   ],
+  check: ({ chunk_size_limit, incomplete_limit_size }) =>
+    incomplete_limit_size < chunk_size_limit ? ['incomplete_limit_size must not be smaller than chunk_size_limit'] : [],
   create: (options, ctx) => new ForwardSource(options, ctx),
 });
+
+/** Acknowledgements that wait to be read by one client; some 20,000 of them. */
+const UNREAD_BYTES_MAX = 1 << 20;
 
 class ForwardSource implements Source {
   readonly #config: Config;
   readonly #ctx: SourceContext<typeof metrics>;
   readonly #sockets = new Set<Socket>();
+  /** Of every connection: what a message that has begun takes. */
+  readonly #kept = new Map<Socket, number>();
+  #keptBytes = 0;
   #server: Server | undefined;
   #udp: UdpSocket | undefined;
   #address = '';
@@ -48,7 +56,10 @@ class ForwardSource implements Source {
       (socket) => this.#accept(socket),
     );
     server.maxConnections = max_connections;
-    server.on('drop', () => this.#warn({}, 'too many connections, closed a new one'));
+    server.on('drop', () => {
+      this.#ctx.metrics.refused_connections.add(1);
+      this.#warn({}, 'too many connections, closed a new one');
+    });
     this.#server = server;
     this.#address = await listen(server, { bind, port, reusePort: this.#ctx.worker.count > 1 });
     if (this.#ctx.worker.id === 0)
@@ -75,6 +86,7 @@ class ForwardSource implements Source {
     handles.connections.set(this.#sockets.size);
     socket.on('close', () => {
       this.#sockets.delete(socket);
+      this.#keep(socket, 0);
       handles.connections.set(this.#sockets.size);
     });
     // The peer's resets end the connection; what was not acknowledged is sent again by it.
@@ -82,7 +94,7 @@ class ForwardSource implements Source {
     const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     const client = { address, hostname: address };
     const peer = {
-      write: (bytes: Buffer) => void (socket.destroyed || socket.write(bytes)),
+      write: (bytes: Buffer) => this.#write(socket, bytes),
       end: () => void socket.end(),
       destroy: () => void socket.destroy(),
     };
@@ -95,10 +107,40 @@ class ForwardSource implements Source {
       );
     }
     socket.on('data', (data) => {
-      if (session.push(data)) return;
+      const goesOn = session.push(data);
+      this.#keep(socket, socket.destroyed ? 0 : session.keptBytes);
+      if (goesOn) return;
       socket.pause();
       void this.#ctx.ready().then(() => socket.resume());
     });
+  }
+
+  #write(socket: Socket, bytes: Buffer): void {
+    if (socket.destroyed) return;
+    socket.write(bytes);
+    if (socket.writableLength <= UNREAD_BYTES_MAX) return;
+    this.#ctx.metrics.unread_closed.add(1);
+    this.#warn({ from: socket.remoteAddress }, 'closed a connection that does not read its acknowledgements');
+    socket.destroy();
+  }
+
+  /** Messages that have begun, over all connections, stay within the limit: whoever holds most goes. */
+  #keep(socket: Socket, bytes: number): void {
+    this.#keptBytes += bytes - (this.#kept.get(socket) ?? 0);
+    if (bytes === 0) this.#kept.delete(socket);
+    else this.#kept.set(socket, bytes);
+    while (this.#keptBytes > this.#config.incomplete_limit_size) {
+      let largest = socket;
+      for (const [one, kept] of this.#kept) if (kept > (this.#kept.get(largest) ?? 0)) largest = one;
+      this.#keptBytes -= this.#kept.get(largest) ?? 0;
+      this.#kept.delete(largest);
+      this.#ctx.metrics.incomplete_closed.add(1);
+      this.#warn(
+        { from: largest.remoteAddress },
+        'incomplete_limit_size reached, closed the connection with the largest message',
+      );
+      largest.destroy();
+    }
   }
 
   /** The 1st, 2nd, 4th, 8th ... time: a port scan does not fill the log. */

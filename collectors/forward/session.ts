@@ -60,6 +60,10 @@ export class ForwardSession {
     this.#annotation = fragment(undefined, fields);
   }
 
+  get keptBytes(): number {
+    return this.#connection.keptBytes;
+  }
+
   /** @returns false when no more shall be read until the log is ready */
   push(data: Buffer): boolean {
     this.#isFull = false;

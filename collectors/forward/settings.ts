@@ -27,11 +27,23 @@ export const config = z.strictObject({
   max_connections: integer({ min: 1 })
     .default(10_000)
     .describe('Number of connections at the same time; more are closed at once and counted.'),
+  incomplete_limit_size: size()
+    .prefault('256m')
+    .describe(
+      'Size of all messages that have begun and not ended, over all connections; beyond it the connection with the largest is closed and counted, and its client sends again.',
+    ),
 });
 export type Config = z.output<typeof config>;
 
 export const metrics = {
   connections: { type: 'gauge', unit: '{connection}', help: 'Connections that are open.' },
+  refused_connections: { type: 'counter', unit: '{connection}', help: 'Connections closed at once because of max_connections.' },
+  incomplete_closed: { type: 'counter', unit: '{connection}', help: 'Connections closed because of incomplete_limit_size.' },
+  unread_closed: {
+    type: 'counter',
+    unit: '{connection}',
+    help: 'Connections closed because the client did not read its acknowledgements: more than 1 MiB waited.',
+  },
   acks: { type: 'counter', unit: '{ack}', help: 'Chunks acknowledged.' },
   bad_messages: {
     type: 'counter',

@@ -15,6 +15,11 @@ export class JsonSplitter {
     this.#limitBytes = limitBytes;
   }
 
+  /** Bytes of a document that has begun. */
+  get keptBytes(): number {
+    return this.#text.length;
+  }
+
   /** @throws ForwardError when a document is too large or not one */
   push(data: Uint8Array): unknown[] {
     this.#text = this.#text.length === 0 ? Buffer.from(data) : Buffer.concat([this.#text, data]);
