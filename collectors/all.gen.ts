@@ -11,6 +11,13 @@ export const COLLECTORS: readonly Registered[] = [
   },
   {
     kind: 'source',
+    name: 'http',
+    aliases: [],
+    summary: 'Takes events by HTTP: POST /TAG with JSON, NDJSON, MessagePack or a form. Answers when the events are safe.',
+    load: async () => (await import('./http/http.ts')).httpSource as unknown as Definition,
+  },
+  {
+    kind: 'source',
     name: 'sample',
     aliases: ['dummy'],
     summary: 'Makes events at a steady rate, to try things out.',

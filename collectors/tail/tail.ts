@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { defineSource, type Source, type SourceContext } from '../../engine/component.ts';
+import { encodingLabel } from '../../engine/encoding.ts';
 import { bool, duration, integer, list, oneOf, rawSection, size, text } from '../../engine/units.ts';
-import { encodingLabel } from './lines.ts';
 import { GLOB_POLICIES } from './paths.ts';
 import { Tail } from './watch.ts';
 

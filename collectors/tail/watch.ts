@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
+import { encodingLabel } from '../../engine/encoding.ts';
 import type { MillraceError } from '../../engine/errors.ts';
 import { Follower, type Watched } from './follow.ts';
-import { Lines, encodingLabel } from './lines.ts';
+import { Lines } from './lines.ts';
 import type { Reader } from './reader.ts';
 import { Reports } from './reports.ts';
 import type { TailConfig, TailContext, TailSource } from './tail.ts';

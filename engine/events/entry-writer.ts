@@ -1,5 +1,6 @@
 import type { Batch } from './batch.ts';
 import { ByteWriter } from './byte-writer.ts';
+import { skipValue } from './msgpack.ts';
 import { writeFloat, writeInteger, writeString, writeStringHeader, writeValue } from './msgpack-write.ts';
 
 /** A record of more fields than a map16 header can count is cut there; no real record comes near. */
@@ -142,6 +143,22 @@ export class EntryWriter {
     bytes.writeUInt16BE(Math.min(this.#fields, MAX_FIELDS), at + 12);
     this.#open = false;
     this.count++;
+  }
+
+  /** Gives the committed entries from `from` (a length of `out`) on another time. */
+  setTimes(from: number, seconds: number, nanoseconds: number): void {
+    const { bytes, length } = this.out;
+    for (let at = from; at < length; at = skipValue(bytes, at, length)) {
+      bytes.writeUInt32BE(seconds >>> 0, at + 3);
+      bytes.writeUInt32BE(nanoseconds >>> 0, at + 7);
+    }
+  }
+
+  /** Forgets all entries that were not taken. */
+  reset(): void {
+    this.#open = false;
+    this.count = 0;
+    this.out.reset();
   }
 
   /** Takes back what was written since `begin`. */

@@ -7,6 +7,8 @@ export interface ListenOptions {
   readonly port: number;
   /** Several workers listen on one port, and the kernel shares the connections out. */
   readonly reusePort?: boolean;
+  /** Connections that wait to be accepted. */
+  readonly backlog?: number | undefined;
 }
 
 /**
@@ -15,11 +17,11 @@ export interface ListenOptions {
  * @returns `host:port` as it really is
  * @throws MillraceError MR_PORT_TAKEN or MR_LISTEN
  */
-export async function listen(server: Server, { bind, port, reusePort = false }: ListenOptions): Promise<string> {
+export async function listen(server: Server, { bind, port, reusePort = false, backlog }: ListenOptions): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     const refuse = (error: Error): void => reject(listenError(error, 'TCP', bind, port));
     server.once('error', refuse);
-    server.listen({ host: bind, port, reusePort }, () => {
+    server.listen({ host: bind, port, reusePort, ...(backlog === undefined ? {} : { backlog }) }, () => {
       server.removeListener('error', refuse);
       resolve();
     });
