@@ -59,6 +59,8 @@ export interface TcpOptions extends ListenOptions {
   readonly maxLine: number;
   readonly maxConnections: number;
   readonly idleMs: number;
+  /** A connection was closed at once because there are too many. */
+  readonly onRefused: () => void;
 }
 
 /**
@@ -83,6 +85,7 @@ export async function listenTcp(options: TcpOptions, onPacket: (packet: Buffer) 
     });
   });
   server.maxConnections = options.maxConnections;
+  server.on('drop', options.onRefused);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(error, 'TCP', bind, port)));
     server.listen({ host: bind, port }, resolve);

@@ -104,8 +104,9 @@ export class StatsdServer implements Source {
       this.#noteBuffer(udp.receiveBuffer);
     }
     if (protocol !== 'udp') {
+      const onRefused = (): void => this.#ctx.metrics.refused_connections.add(1);
       const { max_line: maxLine, max_connections: maxConnections, idle_timeout: idleMs } = this.#config;
-      this.#listening.push(await listenTcp({ bind, port, maxLine, maxConnections, idleMs }, onPacket));
+      this.#listening.push(await listenTcp({ bind, port, maxLine, maxConnections, idleMs, onRefused }, onPacket));
     }
     this.#timer = this.#ctx.clock.every(this.#config.flush_interval, () => this.#flushInBackground());
   }

@@ -45,7 +45,17 @@ describe('flush', () => {
     // Three names are the server's own.
     assert.deepEqual(
       { ...ctx.values, receive_buffer_bytes: 0 },
-      { packets: 12, lines: 24, bad_lines: 12, refused: 5, events: 0, series: 10, kernel_drops: 0, receive_buffer_bytes: 0 },
+      {
+        packets: 12,
+        lines: 24,
+        bad_lines: 12,
+        refused_connections: 0,
+        refused: 5,
+        events: 0,
+        series: 10,
+        kernel_drops: 0,
+        receive_buffer_bytes: 0,
+      },
     );
     assert.equal(values(ctx.events())['stats_counts.statsd.bad_lines_seen'], 12);
     await server.stop();
@@ -138,6 +148,17 @@ describe('sockets', () => {
     const seen = values(ctx.events());
     assert.equal(seen['stats_counts.a'], 15);
     assert.equal(seen['stats_counts.statsd.bad_lines_seen'], 1);
+    await server.stop();
+  });
+
+  test('more TCP connections than max_connections are closed at once and counted', async () => {
+    const { server, ctx } = make({ protocol: 'tcp', max_connections: 1 });
+    await server.start();
+    const port = Number(server.addresses()[0]?.split(':').at(-1));
+    const sockets = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')];
+    await Promise.race(sockets.map((socket) => once(socket, 'close')));
+    assert.equal(ctx.values['refused_connections'], 1);
+    for (const socket of sockets) socket.destroy();
     await server.stop();
   });
 

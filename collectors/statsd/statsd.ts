@@ -64,6 +64,11 @@ const metrics = {
   lines: { type: 'counter', unit: 'lines', help: 'Lines received' },
   bad_lines: { type: 'counter', unit: 'samples', help: 'Samples that could not be understood' },
   refused: { type: 'counter', unit: 'samples', help: 'Samples of new names beyond max_series' },
+  refused_connections: {
+    type: 'counter',
+    unit: 'connections',
+    help: 'TCP connections closed at once because of max_connections',
+  },
   events: { type: 'counter', unit: 'events', help: 'DogStatsD events and service checks, which are left out' },
   series: { type: 'gauge', unit: 'names', help: 'Names kept' },
   kernel_drops: { type: 'counter', unit: 'packets', help: 'Datagrams the kernel dropped because its buffer was full' },

@@ -1,5 +1,7 @@
 /** All generated files, as text in memory. */
 import { findDefinitions, PLACES } from './definitions.ts';
+import { renderLimits } from './limits.ts';
+import { renderMetricsPage } from './metrics.ts';
 import { renderReference } from './reference.ts';
 import { renderRegistry } from './registry.ts';
 import { renderSchema } from './schema.ts';
@@ -21,6 +23,8 @@ export async function generate(): Promise<Generated> {
   for (const place of PLACES) files.set(`${place}/all.gen.ts`, renderRegistry(place, found));
   for (const [page, text] of renderReference(found)) files.set(`docs/reference/${page}`, text);
   for (const [page, text] of renderSections()) files.set(`docs/reference/${page}`, text);
+  files.set('docs/reference/limits.md', renderLimits(found));
+  files.set('docs/reference/metrics.md', renderMetricsPage(found));
   files.set('schema/millrace.schema.json', renderSchema(found));
   return { files, failures };
 }
