@@ -7,9 +7,6 @@ export interface Family {
   readonly help: string;
 }
 
-/** Labels of everything that a component has; `component` is its id. */
-export const COMPONENT_LABELS = ['component', 'kind', 'type', 'worker'] as const;
-
 type Book = Family & { readonly value: (status: ComponentStatus) => number };
 
 /** From the books of every component. */
