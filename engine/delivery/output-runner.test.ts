@@ -243,6 +243,21 @@ describe('verdicts', () => {
     assert.deepEqual(bench.books, { out: 1, pending: 0, dropped: {} });
   });
 
+  test('what takes a person is shown as stalled', async () => {
+    const bench = new Bench(says({ retry: 'all', afterMs: 30_000, state: 'stalled', reason: 'wrong password' }));
+    bench.take(1);
+    await bench.flush();
+    const now = bench.clock.now();
+    assert.deepEqual(bench.runner.state, {
+      state: 'stalled',
+      reason: 'wrong password',
+      sinceMs: now,
+      nextTryMs: now + 30_000,
+    });
+    await bench.pass(30_000);
+    assert.deepEqual(bench.runner.state, { state: 'ok' });
+  });
+
   test('the same chunk has the same id at every try, waits grow, and the next chunk waits behind it', async () => {
     const bench = new Bench(says({ retry: 'all' }, { retry: 'all' }, { retry: 'all', afterMs: 30_000 }), {
       chunk_limit_records: 1,

@@ -43,7 +43,7 @@ export interface OutputRunnerOptions {
 }
 
 export interface RunnerState {
-  /** `retrying`: the last try failed. `stalled`: a limit or the disk keeps it from doing what it should. */
+  /** `retrying`: the last try failed. `stalled`: a limit, the disk or something that takes a person keeps it from going on. */
   readonly state: 'ok' | 'retrying' | 'stalled';
   readonly reason?: string;
   /** Milliseconds since the epoch. */
@@ -154,7 +154,7 @@ export class OutputRunner {
       return { state: 'stalled', reason: `total_limit_size is reached${why}`, sinceMs: this.#overSinceMs, ...next };
     }
     if (trouble === undefined) return { state: 'ok' };
-    return { state: 'retrying', reason: trouble.reason, sinceMs: trouble.sinceMs, ...next };
+    return { state: trouble.isStalled ? 'stalled' : 'retrying', reason: trouble.reason, sinceMs: trouble.sinceMs, ...next };
   }
 
   /** Figures of the buffer, for the metrics. */

@@ -30,6 +30,14 @@ export interface SenderOptions {
 
 type Partial = Exclude<Verdict, 'delivered'>;
 
+interface Trouble {
+  readonly reason: string;
+  readonly sinceMs: number;
+  readonly nextTryMs: number | undefined;
+  /** The output has said that it takes a person. */
+  readonly isStalled: boolean;
+}
+
 /**
  * Carries closed chunks to the output, as many at once as `flush_thread_count`, and acts on its verdicts: what is delivered is
  * done, what is refused is buried with its reason, the rest is tried again after a wait that grows, and by the secondary
@@ -48,6 +56,7 @@ export class Sender {
   readonly #abort = new AbortController();
   #reason: string | undefined;
   #sinceMs = 0;
+  #isStalled = false;
   retries = 0;
 
   constructor(options: SenderOptions) {
@@ -55,10 +64,15 @@ export class Sender {
   }
 
   /** Why the last try failed, since when tries fail, and when the next one is due; undefined when all is well. */
-  get trouble(): { readonly reason: string; readonly sinceMs: number; readonly nextTryMs: number | undefined } | undefined {
+  get trouble(): Trouble | undefined {
     if (this.#reason === undefined) return undefined;
     const nextTryMs = this.#queue[0]?.notBeforeMs;
-    return { reason: this.#reason, sinceMs: this.#sinceMs, nextTryMs: nextTryMs === 0 ? undefined : nextTryMs };
+    return {
+      reason: this.#reason,
+      sinceMs: this.#sinceMs,
+      nextTryMs: nextTryMs === 0 ? undefined : nextTryMs,
+      isStalled: this.#isStalled,
+    };
   }
 
   get waiting(): number {
@@ -256,6 +270,7 @@ export class Sender {
       log.warn({ reason, retryInMs: Math.round(waitMs), events: chunk.count }, 'delivery failed, trying again');
     if (this.#reason === undefined) this.#sinceMs = now;
     this.#reason = reason;
+    this.#isStalled = verdict.state === 'stalled';
     this.#queue.unshift(chunk);
   }
 
