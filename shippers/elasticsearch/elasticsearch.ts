@@ -28,6 +28,11 @@ export const elasticsearch = defineOutput({
       config:
         '<match app.**>\n  @type elasticsearch\n  hosts http://es1:9200,http://es2:9200\n  logstash_format true\n  logstash_prefix app\n</match>',
     },
+    {
+      title: 'A cluster with TLS and an API key, four chunks at a time',
+      config:
+        '<match **>\n  @type elasticsearch\n  hosts https://es1:9200,https://es2:9200,https://es3:9200\n  ca_file /etc/millrace/ca.pem\n  api_key "#{ENV[\'ES_API_KEY\']}"\n  <buffer>\n    flush_thread_count 4\n    retry_timeout 7d\n  </buffer>\n</match>',
+    },
   ],
   check(options) {
     const targets = [options.data_stream_name !== undefined, options.index_name !== undefined, options.logstash_format].filter(
@@ -37,6 +42,12 @@ export const elasticsearch = defineOutput({
     if (targets > 1) problems.push('name one of data_stream_name, index_name and logstash_format');
     if (options.write_operation === 'index' && options.index_name === undefined && !options.logstash_format)
       problems.push('a data stream takes only write_operation create');
+    if ((options.client_cert === undefined) !== (options.client_key === undefined))
+      problems.push('client_cert and client_key belong together');
+    const { ssl_min_version: oldest, ssl_max_version: newest } = options;
+    if (oldest !== undefined && newest !== undefined && oldest > newest)
+      problems.push('ssl_min_version is newer than ssl_max_version');
+    if (options.api_key !== undefined && options.user !== undefined) problems.push('give either api_key or user and password');
     return problems;
   },
   create: (options, ctx) => new ElasticsearchOutput(options, ctx),
