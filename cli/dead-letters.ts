@@ -59,7 +59,7 @@ export interface LetterGroup {
 
 /** Reasons of one output that are listed; more are one line. */
 const GROUPS_MAX = 50;
-export const OTHER_REASONS = 'other reasons';
+const OTHER_REASONS = 'other reasons';
 
 /** Letters by output and reason; reasons that differ in values only (ids, numbers, quoted texts) are one. */
 export class LetterGroups {

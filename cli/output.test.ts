@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ERROR_CODES, MillraceError } from '../engine/errors.ts';
-import { showError, table, visible, widthOf, wrapped } from './output.ts';
+import { fitted, showError, table, visible, widthOf, wrapped } from './output.ts';
 
 describe('nothing from the network acts on the terminal', () => {
   for (const [text, want] of [
@@ -67,6 +67,18 @@ describe('an error is shown with its code and its remedy', () => {
     assert.equal(code, 70);
   });
   test('a message with escapes', () => assert.match(shown(new MillraceError('MR_CONNECT', '\u001b[2J'))[0], /\\u\{1b\}\[2J/));
+});
+
+describe('what fits', () => {
+  for (const [text, width, want] of [
+    ['abc', 3, 'abc'],
+    ['abcd', 3, 'ab…'],
+    ['浙江省', 6, '浙江省'],
+    ['浙江省', 5, '浙江…'],
+    ['浙江省', 4, '浙…'],
+    ['abc', Infinity, 'abc'],
+  ] as const)
+    test(`${text} in ${width}`, () => assert.equal(fitted(text, width), want));
 });
 
 describe('lines of words', () => {

@@ -81,6 +81,17 @@ export function columnsOf(stream: NodeJS.WriteStream = process.stdout): number {
   return stream.isTTY ? Math.max(40, stream.columns) : Infinity;
 }
 
+/** The beginning of a text that fits, with an ellipsis where it was cut. */
+export function fitted(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let cut = '';
+  for (const char of text) {
+    if (widthOf(`${cut}${char}…`) > width) break;
+    cut += char;
+  }
+  return `${cut}…`;
+}
+
 /**
  * Words over lines of at most `width` columns; lines after the first begin with `indent` blanks. A word that is longer
  * stays whole.

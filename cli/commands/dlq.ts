@@ -13,11 +13,10 @@ import {
   letterMatcher,
   letterText,
   LetterGroups,
-  OTHER_REASONS,
   selectLetters,
   type LetterFilter,
 } from '../dead-letters.ts';
-import { table, visible, type Streams } from '../output.ts';
+import { columnsOf, fitted, table, visible, widthOf, wrapped, type Streams } from '../output.ts';
 
 export interface DlqOptions extends LetterFilter {
   readonly data?: string;
@@ -38,16 +37,17 @@ export async function dlqLs(output: string | undefined, options: DlqOptions, str
     streams.out('no dead letters\n');
     return EXIT.ok;
   }
+  // Behind the longest id, the counts and the two times.
+  const room = columnsOf() - Math.max(6, ...all.map(({ output: id }) => widthOf(visible(id)))) - 55;
   const rows = all.map(({ output: id, letters, oldestMs, newestMs, reason }) => [
     id,
     letters,
     timeText(oldestMs),
     timeText(newestMs),
-    firstLine(reason),
+    fitted(visible(firstLine(reason)), Math.max(20, room)),
   ]);
   streams.out(table(['OUTPUT', 'LETTERS', 'OLDEST', 'NEWEST', 'REASON'], rows));
-  if (all.some(({ reason }) => reason !== OTHER_REASONS))
-    streams.out('\n`millrace dlq show` has the events, `millrace dlq replay OUTPUT` sends them again\n');
+  streams.out(`\n${wrapped('`millrace dlq show` has the events, `millrace dlq replay OUTPUT` sends them again', columnsOf())}\n`);
   return EXIT.ok;
 }
 
