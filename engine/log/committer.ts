@@ -59,6 +59,7 @@ export class Committer {
   readonly #fsync = new AckQueue();
   #written: Position;
   #synced: Position;
+  #safe: Position;
   /** Somebody wants it to be safe up to here. */
   #wanted: Position = 0;
   /** Up to here somebody does not want to wait for the next group. */
@@ -91,6 +92,7 @@ export class Committer {
     this.#o = options;
     this.#written = at;
     this.#synced = at;
+    this.#safe = at;
   }
 
   get written(): Position {
@@ -101,7 +103,10 @@ export class Committer {
   }
   /** Everything before it is as safe as its sources asked for; what is not synced waits for nobody. */
   get safe(): Position {
-    return this.#wanted > this.#synced ? Math.min(this.#written, this.#synced) : this.#written;
+    const now = this.#wanted > this.#synced ? Math.min(this.#written, this.#synced) : this.#written;
+    // What was safe stays so when something behind it is to be synced.
+    if (now > this.#safe) this.#safe = now;
+    return this.#safe;
   }
   /** Why nothing can be written at present. */
   get stalledBy(): string | undefined {
@@ -127,6 +132,7 @@ export class Committer {
 
   /** What lies before `end` has to be made safe. */
   want(end: Position): void {
+    if (this.#wanted <= this.#synced) this.#safe = Math.max(this.#safe, this.#written);
     if (end > this.#wanted) this.#wanted = end;
   }
 
@@ -136,6 +142,8 @@ export class Committer {
   }
 
   async #run(): Promise<void> {
+    // With nothing to write it would end before `kick` has noted that it runs, and would be taken for running ever after.
+    await Promise.resolve();
     while (!this.#isClosed) {
       const [failed] = this.#failed;
       if (failed !== undefined) {

@@ -164,7 +164,7 @@ export const LOG_CASES: readonly LogCase[] = [
       await log.ready();
       assert.equal(log.tryAppend(batchOf(9), 'memory', ''), true);
       assert.equal(log.status.state, 'ok');
-      await turn();
+      await log.flush();
       assert.deepEqual(numbersOf(log.reader(undefined, nothing)), [3, 4, 9]);
     },
   },

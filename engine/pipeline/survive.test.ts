@@ -109,7 +109,6 @@ class Model {
   /** What Elasticsearch would hold: id to number of the event. */
   readonly arrived = new Map<string, number>();
   readonly figures = new Map<number, { id: string; count: number }>();
-  readonly #random: () => number;
   readonly #stateDir: string;
   #disk: SimulatedDisk;
   #merger = new MetricMerger(new Map(), []);
@@ -121,7 +120,6 @@ class Model {
 
   constructor(stateDir: string, random: () => number) {
     this.#stateDir = stateDir;
-    this.#random = random;
     this.#disk = new SimulatedDisk({ random });
   }
 
