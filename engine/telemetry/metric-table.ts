@@ -75,8 +75,14 @@ export const STALLED: Readonly<Record<string, Family>> = {
   },
 };
 
+/** `as` and `factor`: Prometheus wants seconds where the books have milliseconds. */
+interface EngineFamily extends Family {
+  readonly as?: string;
+  readonly factor?: number;
+}
+
 /** What the engine counts for the log and around every output; names as they stand in `status --json`. */
-export const ENGINE_METRICS: Readonly<Record<'log' | 'output' | 'router', Readonly<Record<string, Family>>>> = {
+export const ENGINE_METRICS: Readonly<Record<'log' | 'output' | 'router', Readonly<Record<string, EngineFamily>>>> = {
   log: {
     bytes: { type: 'gauge', unit: 'bytes', help: 'Size of what the log keeps.' },
     limit_bytes: { type: 'gauge', unit: 'bytes', help: 'Size at which sources are held back.' },
@@ -91,8 +97,20 @@ export const ENGINE_METRICS: Readonly<Record<'log' | 'output' | 'router', Readon
       unit: 'commits',
       help: 'Times that the disk was asked to make safe what was written (fdatasync).',
     },
-    log_commit_ms: { type: 'counter', unit: 'milliseconds', help: 'Time that commits took, in all.' },
-    log_commit_ms_max: { type: 'gauge', unit: 'milliseconds', help: 'Longest time that a commit took.' },
+    log_commit_ms: {
+      type: 'counter',
+      unit: 'seconds',
+      help: 'Time that commits took, in all.',
+      as: 'log_commit_seconds',
+      factor: 0.001,
+    },
+    log_commit_ms_max: {
+      type: 'gauge',
+      unit: 'seconds',
+      help: 'Longest time that a commit took.',
+      as: 'log_commit_seconds_max',
+      factor: 0.001,
+    },
     log_writes: { type: 'counter', unit: 'writes', help: 'Writes to the disk.' },
     log_written_bytes: { type: 'counter', unit: 'bytes', help: 'Size of what was written to the disk.' },
     log_write_errors: { type: 'counter', unit: 'errors', help: 'Writes and commits that failed; they are tried again.' },
@@ -171,7 +189,7 @@ export function familyName(kind: string, type: string, name: string, isCounter: 
 }
 
 /** The name of what the engine counts for a kind: `millrace_log_bytes`, `millrace_output_retries_total`. */
-export function engineName(kind: string, name: string, isCounter: boolean): string {
+export function engineName(kind: string, key: string, { type, as: name = key }: EngineFamily): string {
   const whole = name.startsWith(`${kind}_`) ? `millrace_${name}` : `millrace_${kind}_${name}`;
-  return isCounter ? `${whole}_total` : whole;
+  return type === 'counter' ? `${whole}_total` : whole;
 }

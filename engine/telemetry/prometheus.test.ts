@@ -97,6 +97,10 @@ describe('the exposition', () => {
     assert.equal(series.get('millrace_output_elasticsearch_nodes_alive{component="es",worker="0"}'), 2);
     assert.equal(series.get('millrace_output_dead_letters_total{component="es",type="elasticsearch",worker="0"}'), 7);
     assert.equal(series.get(`millrace_component_figure{${ES},name="toString"}`), 9);
+    const log = component({ id: 'entrance-log', kind: 'log', type: 'log', metrics: { bytes: 3, log_commit_ms: 1500 } });
+    const ofLog = expose({ components: [log] }).series;
+    assert.equal(ofLog.get('millrace_log_bytes{component="entrance-log",type="log",worker="0"}'), 3);
+    assert.equal(ofLog.get('millrace_log_commit_seconds_total{component="entrance-log",type="log",worker="0"}'), 1.5);
   });
 
   test('label values: escaped, cut, Chinese as it is', () => {

@@ -91,7 +91,7 @@ function putOwn(status: ComponentStatus, specs: MetricSpecs, put: Put): void {
     if (spec !== undefined)
       put(familyName(kind, type, name, spec.type === 'counter'), spec, { component: id, worker: String(worker) }, value);
     else if (engine !== undefined)
-      put(engineName(kind, name, engine.type === 'counter'), engine, { component: id, type, worker: String(worker) }, value);
+      put(engineName(kind, name, engine), engine, { component: id, type, worker: String(worker) }, value * (engine.factor ?? 1));
     else put('millrace_component_figure', UNDECLARED, { ...labelsOf(status), name }, value);
   }
 }

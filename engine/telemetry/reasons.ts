@@ -81,6 +81,14 @@ const DROPS: Readonly<Record<string, DropReason>> = {
     meaning: 'the server will never take them; they are dead letters',
     remedy: '`millrace dlq ls` shows why, `dlq replay` sends them again',
   },
+  'refused, no backup': {
+    meaning: 'the server will never take them, and `disable_chunk_backup` keeps no dead letters',
+    remedy: 'mend what the log says, or take disable_chunk_backup out',
+  },
+  'chunk file damaged': {
+    meaning: 'a chunk file could not be read; what could be read of it was delivered',
+    remedy: 'look at the disk (`dmesg`)',
+  },
   'retries exhausted': {
     meaning: 'given up at retry_timeout or retry_max_times; they are dead letters',
     remedy: '`millrace dlq replay` sends them again',

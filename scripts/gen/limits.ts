@@ -134,7 +134,7 @@ const LIMITS: Readonly<Record<string, readonly Limit[]>> = {
       'UNWRITTEN_BYTES',
       'bytes',
       'sources are held back until the disk has taken them',
-      'millrace_log_commit_ms_max',
+      'millrace_log_commit_seconds_max',
     ),
     fixed(
       'frames in memory for readers in step',

@@ -26,7 +26,7 @@ export function renderMetricsPage(found: readonly Found[]): string {
   ];
   const ofEngine = Object.entries(ENGINE_METRICS).flatMap(([kind, families]) =>
     Object.entries(families).map(([name, family]): Row => [
-      engineName(kind, name, family.type === 'counter'),
+      engineName(kind, name, family),
       family,
       '`component`, `type`, `worker`',
     ]),
