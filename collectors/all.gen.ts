@@ -32,6 +32,13 @@ export const COLLECTORS: readonly Registered[] = [
   },
   {
     kind: 'source',
+    name: 'syslog',
+    aliases: [],
+    summary: 'Takes syslog over UDP, TCP or TLS: RFC 3164 and RFC 5424, lines or messages with their length in front.',
+    load: async () => (await import('./syslog/syslog.ts')).syslogSource as unknown as Definition,
+  },
+  {
+    kind: 'source',
     name: 'tail',
     aliases: [],
     summary: 'Reads lines from files as they grow, across rotation and restarts.',

@@ -70,15 +70,19 @@ export function makeFrom<T>(
   if (!parsed.success) throw new MillraceError('MR_CONFIG', parsed.error.message);
   const [problem] = definition.check?.(parsed.data) ?? [];
   if (problem !== undefined) throw new MillraceError('MR_CONFIG', problem);
-  const ctx = testContext(definition, { parser: parserOf, formatter: noFormatter, ...options });
+  const ctx = testContext(definition, {
+    parser: (parse, type) => parserOf(parse, type, options.clock === undefined ? {} : { clock: options.clock }),
+    formatter: noFormatter,
+    ...options,
+  });
   return { made: definition.create(parsed.data, ctx as never) as T, ctx };
 }
 
-export function parserOf(section: Section | undefined, fallbackType = ''): Parser {
+export function parserOf(section: Section | undefined, fallbackType = '', options: TestContextOptions = {}): Parser {
   const type = (section && paramText(section, '@type')) ?? fallbackType;
   const definition = PARSERS.get(type);
   if (definition === undefined) throw new Pending(type);
-  return makeFrom<Parser>(definition, section ?? sectionFromData('parse', {})).made;
+  return makeFrom<Parser>(definition, section ?? sectionFromData('parse', {}), options).made;
 }
 
 /** A parser that is still to come. */
