@@ -1,7 +1,7 @@
 /** Reads a configuration with everything it includes; knows nothing of components yet (that is check.ts). */
 import { hostname } from 'node:os';
 import { diskFiles, type ConfigFiles, type Surroundings } from './files.ts';
-import { openSection, readFluentdConf, type ReadState } from './fluentd-conf.ts';
+import { MAX_PROBLEMS, openSection, readFluentdConf, type ReadState } from './fluentd-conf.ts';
 import type { Problem, Section } from './model.ts';
 import { renewNames } from './old-names.ts';
 import { sortedByPlace } from './problems.ts';
@@ -63,9 +63,17 @@ export function loadConfigText(path: string, text: string, options: LoadOptions 
     root: renewed.root,
     system: childSections(root, 'system'),
     extras,
-    problems: [...problems, ...sortedByPlace(renewed.problems)],
+    problems: [...bounded(problems), ...bounded(sortedByPlace(renewed.problems))],
     isFluentd: !isYaml,
   };
+}
+
+/** A text that is no configuration at all can have a problem in each of its lines. */
+function bounded(problems: readonly Problem[]): readonly Problem[] {
+  const next = problems[MAX_PROBLEMS];
+  if (next === undefined) return problems;
+  const message = `and ${problems.length - MAX_PROBLEMS} more problems`;
+  return [...problems.slice(0, MAX_PROBLEMS), { severity: 'error', place: next.place, message }];
 }
 
 /**

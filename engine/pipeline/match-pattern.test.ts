@@ -24,6 +24,9 @@ describe('match patterns', () => {
     ['/web\\.(?:a|b)/', ['web.a', 'web.b'], ['web.ab', 'xweb.a']],
     ['/a|b/', ['a', 'b'], ['ab', 'axx', 'xxb']],
     ['a.{', ['a.'], ['a']],
+    ['a*****b', ['ab', 'a.x.b'], ['a.x']],
+    ['**.**.**.b', ['b', 'a.b', 'a.x.b'], ['ab']],
+    ['{a,b}*.' + '*'.repeat(100), ['a.b', 'bx.y.z'], [`c.${'x.'.repeat(60)}`]],
   ];
   for (const [pattern, taken, refused] of CASES)
     test(JSON.stringify(pattern), () => {

@@ -50,6 +50,10 @@ function globSource(pattern: string): string | undefined {
   const parts: string[] = [''];
   let dot = false;
   const put = (source: string): void => void parts.push((parts.pop() ?? '') + source);
+  /** Twice the same freedom means the same as once, and would be tried in as many ways as a tag can be cut. */
+  const putOnce = (source: string): void => {
+    if (!(parts.at(-1) ?? '').endsWith(source)) put(source);
+  };
   const close = (): void => {
     const alternatives = [...(groups.pop() ?? []), parts.pop() ?? ''];
     put(`(?:${alternatives.join('|')})`);
@@ -63,9 +67,9 @@ function globSource(pattern: string): string | undefined {
       dot = false;
       i++;
       if (characters[i + 1] === '.') {
-        put('(?:.*\\.|^)');
+        putOnce('(?:.*\\.|^)');
         i++;
-      } else put('.*');
+      } else putOnce('.*');
       continue;
     }
     if (dot) put('\\.');
@@ -74,8 +78,10 @@ function globSource(pattern: string): string | undefined {
       i++;
       put(escaped(characters[i] ?? ''));
     } else if (char === '.') dot = true;
-    else if (char === '*') put('[^.]*');
-    else if (char === '{') {
+    else if (char === '*') {
+      // Any number of parts is followed by any text already.
+      if (!(parts.at(-1) ?? '').endsWith('.*')) put('[^.]*');
+    } else if (char === '{') {
       if (groups.length === MAX_BRACES) return undefined;
       groups.push([]);
       parts.push('');

@@ -32,7 +32,7 @@ export function checkImports(file: string, specifiers: readonly string[], isComp
 function refusal(file: string, target: string, isComponent: (file: string) => boolean): string | undefined {
   const from = placeOf(file);
   const to = placeOf(target);
-  const isTest = /\.(?:test|cases|bench)\.ts$/.test(file);
+  const isTest = /\.(?:test|cases|bench|fuzz)\.ts$/.test(file);
   if (['cli', 'test', 'bench', 'scripts', 'examples'].includes(from.place)) return undefined;
   if (from.place === 'service')
     return to.place === 'service'
@@ -66,6 +66,6 @@ function placeOf(file: string): { place: string; component: string } {
   const parts = file.split('/');
   const place = parts[0] ?? '';
   if (place !== 'plugins') return { place, component: parts.slice(0, 2).join('/') };
-  const component = parts.length > 3 ? parts.slice(0, 3).join('/') : file.replace(/(?:\.(?:test|cases|bench))?\.ts$/, '');
+  const component = parts.length > 3 ? parts.slice(0, 3).join('/') : file.replace(/(?:\.(?:test|cases|bench|fuzz))?\.ts$/, '');
   return { place, component };
 }

@@ -66,7 +66,7 @@ const ALLOWED: ReadonlyMap<string, string> = new Map([]);
 export function checkSource(file: string, source: string): string[] {
   const findings: string[] = [];
   const lines = source.split('\n').length - 1;
-  const isTest = /\.(?:test|cases|bench)\.ts$/.test(file) || file.startsWith('test/');
+  const isTest = /\.(?:test|cases|bench|fuzz)\.ts$/.test(file) || file.startsWith('test/');
   const isGenerated = file.includes('.gen.');
   const isTable = /(?:^|[-/])(?:table|tables|data)\.ts$/.test(file);
   if (lines > LINES_MAX && !isTest && !isGenerated && !isTable)
