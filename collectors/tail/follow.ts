@@ -30,6 +30,8 @@ export interface Watched {
 export interface Surroundings {
   readonly reports: Reports;
   takeFor(path: string): TakeLines;
+  /** Takes what a reader keeps back, the incomplete last line and lines that wait for more, as whole. */
+  finish(file: Watched, reader: Reader): void;
   /** Hands over what a reader has read. */
   emit(file: Watched, reader: Reader): void;
   /** There may be something to read. */
@@ -262,7 +264,7 @@ export class Follower {
   /** The file was cut: what it holds now is new. */
   #restart(file: Watched, reader: Reader): void {
     this.#ctx.metrics.rotations.add(1);
-    reader.finish(file.take);
+    this.#around.finish(file, reader);
     this.#around.emit(file, reader);
     reader.rewind(0);
     this.commit(file);
@@ -271,7 +273,7 @@ export class Follower {
   #closeIfDone(file: Watched, reader: Reader): void {
     if (reader.retireAt === undefined || reader.retireAt > this.#ctx.clock.now() || !reader.isAtEnd || reader.isHeld) return;
     if (!reader.isFinished) {
-      reader.finish(file.take);
+      this.#around.finish(file, reader);
       this.#around.emit(file, reader);
     }
     if (!reader.isSettled) return;

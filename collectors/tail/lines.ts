@@ -56,7 +56,7 @@ export class Lines {
       at = 0;
       end = b.length;
     }
-    const pathText = this.#pathKey === undefined ? undefined : encodeKey(path);
+    const pathText = this.#pathText(path);
     while (at < end) {
       let lineEnd = b.indexOf(LINE_FEED, at);
       if (lineEnd < 0) lineEnd = end;
@@ -69,6 +69,42 @@ export class Lines {
       }
       at = next;
     }
+  }
+
+  /** The text of a line, for a look at how it begins. */
+  textOf(bytes: Buffer, from: number, to: number): string {
+    return this.#decoder === undefined ? bytes.toString('utf8', from, to) : this.#decoder.decode(bytes.subarray(from, to));
+  }
+
+  /** Parses several lines as one text. */
+  takeWhole(bytes: Buffer, from: number, to: number, path: string): void {
+    const text = this.#whole(bytes, from, to);
+    this.#line(text, 0, text.length, this.#pathText(path));
+    if (this.writer.count >= this.#o.maxEntries) this.#o.onFull();
+  }
+
+  /** The same, if the parser takes it. */
+  tryWhole(bytes: Buffer, from: number, to: number, path: string): boolean {
+    const text = this.#whole(bytes, from, to);
+    const entryAt = this.writer.out.length;
+    if (this.#o.parser.parse(text, 0, text.length, this.writer) !== undefined) return false;
+    const pathText = this.#pathText(path);
+    if (pathText !== undefined) this.#addPath(entryAt, pathText);
+    return true;
+  }
+
+  /** In UTF-8, without the last line end. */
+  #whole(bytes: Buffer, from: number, to: number): Buffer {
+    const part = bytes.subarray(from, to);
+    const text = this.#decoder !== undefined || !isUtf8(part) ? this.#convert(part) : part;
+    let end = text.length;
+    if (end > 0 && text[end - 1] === LINE_FEED) end--;
+    if (end > 0 && text[end - 1] === RETURN) end--;
+    return text.subarray(0, end);
+  }
+
+  #pathText(path: string): Uint8Array | undefined {
+    return this.#pathKey === undefined ? undefined : encodeKey(path);
   }
 
   #convert(bytes: Buffer): Buffer {

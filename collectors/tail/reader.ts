@@ -7,7 +7,7 @@ const LINE_FEED = 10;
 const NONE = Buffer.alloc(0);
 
 /** What is done with a run of whole lines, each with its line feed; `isHead`: they are the first of the file. */
-export type TakeLines = (bytes: Buffer, from: number, to: number, isHead: boolean) => void;
+export type TakeLines = (bytes: Buffer, from: number, to: number, isHead: boolean, reader: Reader) => void;
 
 interface Handover {
   /** Offset that counts as done once this and all earlier ones are acknowledged. */
@@ -36,6 +36,14 @@ export class Reader {
   /** Rises when the reader goes back: acknowledgements of what was read before no longer count. */
   generation = 0;
   tooLong = 0;
+  /** Lines that were read and wait for the rest of their event; the position stays before them. */
+  held = new ByteWriter(256);
+  /** When the last of them came. */
+  heldSince = 0;
+  /** Times that they were tried as a whole. */
+  tries = 0;
+  /** The event that has begun is longer than may be held: its lines are passed over. */
+  isGroupTooLong = false;
   // For read_bytes_limit_per_second.
   windowStart = 0;
   windowBytes = 0;
@@ -136,7 +144,7 @@ export class Reader {
     else {
       let from = 0;
       if (this.#carry.length > 0 || this.#isSkipping) from = this.#finishLine(block, block.indexOf(LINE_FEED) + 1, take);
-      if (from <= last) take(block, from, last + 1, this.#lineStart === 0 && from === 0);
+      if (from <= last) take(block, from, last + 1, this.#lineStart === 0 && from === 0, this);
       this.#lineStart = this.#next + last + 1;
       this.#keep(block, last + 1, count);
     }
@@ -148,7 +156,7 @@ export class Reader {
   #finishLine(block: Buffer, to: number, take: TakeLines): number {
     if (!this.#isSkipping) {
       this.#carry.raw(block, 0, to);
-      take(this.#carry.bytes, 0, this.#carry.length, this.#lineStart === 0);
+      take(this.#carry.bytes, 0, this.#carry.length, this.#lineStart === 0, this);
     }
     this.#isSkipping = false;
     this.#emptyCarry();
@@ -164,6 +172,14 @@ export class Reader {
     this.#emptyCarry();
   }
 
+  /** Forgets the lines that are held. */
+  release(): void {
+    this.tries = 0;
+    this.isGroupTooLong = false;
+    if (this.held.bytes.length > 65_536) this.held = new ByteWriter(256);
+    else this.held.reset();
+  }
+
   #emptyCarry(): void {
     // One long line must not hold its memory for as long as the file is watched.
     if (this.#carry.bytes.length > 65_536) this.#carry = new ByteWriter(256);
@@ -175,7 +191,7 @@ export class Reader {
     if (this.#carry.length > 0) {
       const isHead = this.#lineStart === 0;
       this.#carry.u8(LINE_FEED);
-      take(this.#carry.bytes, 0, this.#carry.length, isHead);
+      take(this.#carry.bytes, 0, this.#carry.length, isHead, this);
     }
     this.#emptyCarry();
     this.#isSkipping = false;
@@ -188,9 +204,10 @@ export class Reader {
     return this.#lineStart !== this.#handedTo;
   }
 
-  /** Notes that all lines up to here are handed over. @returns what to call when they are acknowledged */
+  /** Notes that all lines up to here, but for those that are held, are handed over. @returns what to call when they are acknowledged */
   handOver(): () => void {
-    const handover: Handover = { offset: this.#lineStart, isDone: false };
+    const offset = Math.max(this.committed, this.#lineStart - this.held.length);
+    const handover: Handover = { offset, isDone: false };
     this.#handovers.push(handover);
     this.#handedTo = this.#lineStart;
     const { generation } = this;
@@ -211,6 +228,7 @@ export class Reader {
     this.#lineStart = offset;
     this.#handedTo = offset;
     this.#emptyCarry();
+    this.release();
     this.#isSkipping = false;
     this.isAtEnd = false;
     this.isHeld = false;

@@ -463,4 +463,85 @@ describe('tail', () => {
       });
     }
   });
+
+  describe('events of several lines', () => {
+    /** A line that begins with a digit begins an event; the stand-in takes any text but `!`. */
+    const multiline = { path: 'a.log', read_from_head: true, parse: { '@type': 'multiline', format_firstline: '/^\\d/' } };
+
+    for (const read_block_size of [1, 5, 4096]) {
+      test(`joined, in blocks of ${read_block_size}`, async () => {
+        write('a.log', 'stray\n1 支付失败\r\n  at a\n  at b\n2 one\n3 last\n  at c');
+        const tailing = make({ ...multiline, exit_at_eof: true, read_block_size });
+        await tailing.source.start();
+        await tailing.source.finished;
+        assert.deepEqual(tailing.messages(), ['1 支付失败\r\n  at a\n  at b', '2 one', '3 last\n  at c']);
+        assert.deepEqual(tailing.ctx.drops, { 'no first line': 1 });
+      });
+    }
+
+    test('the last one waits for the next, or for multiline_flush_interval, and more that comes in between', async () => {
+      write('a.log', '1 a\n');
+      const tailing = await start({ ...multiline, multiline_flush_interval: '3s' });
+      await tailing.look();
+      append('a.log', ' b\n');
+      await tailing.look();
+      await tailing.look();
+      assert.deepEqual(tailing.messages(), []);
+      await tailing.look(3000);
+      assert.deepEqual(tailing.messages(), ['1 a\n b']);
+      append('a.log', '2 c\n3 d\n');
+      await tailing.look();
+      assert.deepEqual(tailing.messages(), ['1 a\n b', '2 c']);
+      await finish(tailing);
+    });
+
+    test('what waits at the end is read again after a restart, whole', async () => {
+      write('a.log', '1 a\n2 b\n  b2\n');
+      const config = { ...multiline, pos_file: 'a.pos' };
+      const before = await start(config);
+      await before.look();
+      assert.deepEqual(before.messages(), ['1 a']);
+      await finish(before);
+      append('a.log', '  b3\n3 c\n');
+      const after_ = await start(config);
+      await after_.look();
+      assert.deepEqual(after_.messages(), ['2 b\n  b2\n  b3']);
+      await finish(after_);
+    });
+
+    test('the event at the end of a file that was rotated away', async () => {
+      write('a.log', '1 a\n  a2\n');
+      const tailing = await start({ ...multiline, rotate_wait: '2s' });
+      await tailing.look();
+      renameSync(at('a.log'), at('a.log.1'));
+      write('a.log', '2 b\n3 c\n');
+      await tailing.look();
+      await tailing.look(3000);
+      await tailing.look();
+      assert.deepEqual(new Set(tailing.messages()), new Set(['1 a\n  a2', '2 b']));
+      await finish(tailing);
+    });
+
+    test('an event longer than max_line_size is left out, to its end', async () => {
+      write('a.log', `1 a\n2 ${'x\n '.repeat(30)}\n3 c\n`);
+      const tailing = make({ ...multiline, exit_at_eof: true, max_line_size: 40 });
+      await tailing.source.start();
+      await tailing.source.finished;
+      assert.deepEqual(tailing.messages(), ['1 a', '3 c']);
+      assert.deepEqual(tailing.ctx.drops, { 'line too long': 1 });
+    });
+
+    test('without a first line the parser says when the text is whole', async () => {
+      const whole: Parser = {
+        parse: (bytes, start, end, into) =>
+          bytes[end - 1] === 0x3b ? parser.parse(bytes, start, end, into) : 'pattern not matched',
+      };
+      write('a.log', 'a\nb;\nc;\nd\n');
+      const tailing = make({ ...multiline, exit_at_eof: true, parse: { '@type': 'multiline' } }, { parser: () => whole });
+      await tailing.source.start();
+      await tailing.source.finished;
+      assert.deepEqual(tailing.messages(), ['a\nb;', 'c;']);
+      assert.deepEqual(tailing.ctx.drops, { 'pattern not matched': 1 });
+    });
+  });
 });

@@ -66,6 +66,11 @@ export const tailConfig = z.object({
     .optional()
     .describe('Encoding of the files')
     .meta({ examples: ['GBK', 'Shift_JIS'] }),
+  multiline_flush_interval: duration({ min: 1 })
+    .optional()
+    .describe(
+      'Time after which an event of several lines is taken as whole when nothing more comes; without it, when the next one begins',
+    ),
   path_key: text().optional().describe('Field that the path of the file is put into, if the record has none of that name'),
   emit_unmatched_lines: bool()
     .default(false)
@@ -100,6 +105,22 @@ export const tailSource = defineSource({
         '  tag nginx.access',
         '  <parse>',
         '    @type nginx',
+        '  </parse>',
+        '</source>',
+      ].join('\n'),
+    },
+    {
+      title: 'Java, with stack traces',
+      config: [
+        '<source>',
+        '  @type tail',
+        '  path /var/log/app/app.log',
+        '  tag app.java',
+        '  multiline_flush_interval 5s',
+        '  <parse>',
+        '    @type multiline',
+        '    format_firstline /^\\d{4}-\\d\\d-\\d\\d/',
+        '    format1 /^(?<time>\\S+ \\S+) (?<level>\\w+) (?<message>.*)/',
         '  </parse>',
         '</source>',
       ].join('\n'),

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { encodingLabel } from '../../engine/encoding.ts';
 import type { MillraceError } from '../../engine/errors.ts';
 import { Follower, type Watched } from './follow.ts';
+import { Joiner, joiningOf } from './join.ts';
 import { Lines } from './lines.ts';
 import type { Reader } from './reader.ts';
 import { Reports } from './reports.ts';
@@ -22,6 +23,8 @@ export class Tail implements TailSource {
   readonly #ctx: TailContext;
   readonly #reports: Reports;
   readonly #lines: Lines;
+  /** Set when events may have several lines. */
+  readonly #joiner: Joiner | undefined;
   readonly #block: Buffer;
   readonly #follower: Follower;
   readonly #timers: Disposable[] = [];
@@ -53,15 +56,32 @@ export class Tail implements TailSource {
       onTooLong: () => this.#reports.tooLong(1),
       onRepaired: () => this.#reports.repaired(),
     });
+    this.#joiner = this.#makeJoiner();
     this.#follower = new Follower(config, ctx, {
       reports: this.#reports,
-      takeFor: (path) => (bytes, from, to, isHead) => {
+      takeFor: (path) => (bytes, from, to, isHead, reader) => {
         this.#lines.writer.defaultTimeMs(ctx.clock.now());
-        this.#lines.take(bytes, from, to, isHead, path);
+        if (this.#joiner === undefined) this.#lines.take(bytes, from, to, isHead, path);
+        else this.#joiner.take(bytes, from, to, isHead, path, reader);
       },
+      finish: (file, reader) => this.#finish(file, reader),
       emit: (file, reader) => this.#emit(file, reader),
       wake: () => this.#wake(),
     });
+  }
+
+  #makeJoiner(): Joiner | undefined {
+    const joining = joiningOf(this.#config.parse);
+    if (joining === undefined) return undefined;
+    const options = {
+      firstLine: joining.firstLine,
+      maxBytes: this.#config.max_line_size,
+      keepsUnmatched: this.#config.emit_unmatched_lines,
+      onTooLong: () => this.#reports.tooLong(1),
+      onStray: (line: Buffer) => this.#reports.unmatched('no first line', line),
+      now: () => this.#ctx.clock.now(),
+    };
+    return new Joiner(options, this.#lines);
   }
 
   async start(): Promise<void> {
@@ -75,6 +95,9 @@ export class Tail implements TailSource {
     this.#timers.push(clock.every(LOOK_EVERY_MS, () => this.#tick()));
     const { pos_file_compaction_interval: compactEvery } = config;
     if (compactEvery !== undefined) this.#timers.push(clock.every(compactEvery, () => follower.compact()));
+    const { multiline_flush_interval: flushAfter } = config;
+    if (this.#joiner !== undefined && flushAfter !== undefined)
+      this.#timers.push(clock.every(Math.min(flushAfter, LOOK_EVERY_MS), () => this.#flushHeld(flushAfter)));
     this.#wake();
   }
 
@@ -214,6 +237,24 @@ export class Tail implements TailSource {
     this.#timers.push(timer);
   }
 
+  #finish(file: Watched, reader: Reader): void {
+    reader.finish(file.take);
+    this.#joiner?.flush(file.path, reader);
+  }
+
+  /** Events of several lines to which nothing was added for so long are whole. */
+  #flushHeld(afterMs: number): void {
+    const before = this.#ctx.clock.now() - afterMs;
+    for (const file of this.#follower.files.values()) {
+      for (const reader of file.readers) {
+        if (reader.held.length === 0 || reader.heldSince > before || reader.isHeld) continue;
+        this.#lines.writer.defaultTimeMs(this.#ctx.clock.now());
+        this.#joiner?.flush(file.path, reader);
+        this.#emit(file, reader);
+      }
+    }
+  }
+
   #isSettled(): boolean {
     for (const { readers } of this.#follower.files.values())
       if (!readers.every((reader) => reader.isSettled || reader.isHeld)) return false;
@@ -233,7 +274,7 @@ export class Tail implements TailSource {
     if (open.some(({ reader }) => !reader.isAtEnd || reader.isHeld)) return;
     for (const { file, reader } of open) {
       if (reader.isFinished) continue;
-      reader.finish(file.take);
+      this.#finish(file, reader);
       this.#emit(file, reader);
     }
     if (this.#isSettled()) this.#resolveFinished();

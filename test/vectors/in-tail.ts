@@ -1,10 +1,12 @@
+import { Joiner, joiningOf, type Holder } from '../../collectors/tail/join.ts';
 import { Lines } from '../../collectors/tail/lines.ts';
 import { tagOf } from '../../collectors/tail/paths.ts';
 import { Positions, printPositions, readPositions, type Keeper } from '../../collectors/tail/positions.ts';
-import { tailSource } from '../../collectors/tail/tail.ts';
+import { tailSource, type TailConfig } from '../../collectors/tail/tail.ts';
 import type { Parser } from '../../engine/component.ts';
 import { sectionToInput } from '../../engine/config/section.ts';
-import { readBatch } from '../../engine/testing/driver.ts';
+import { ByteWriter } from '../../engine/events/byte-writer.ts';
+import { FakeClock, readBatch } from '../../engine/testing/driver.ts';
 import type { CaseResult, VectorAdapter } from './adapter.ts';
 import { casesOf, compared, expectsError, type Case } from './compare.ts';
 import { NOW_MS, Pending, parserOf, sectionOf, spelled } from './plugin-cases.ts';
@@ -46,16 +48,40 @@ async function runPositions(item: Case): Promise<CaseResult> {
 
 function runLines(item: Case): CaseResult {
   let parser: Parser;
-  let config: { path_key?: string | undefined; emit_unmatched_lines: boolean };
+  let config: TailConfig;
   try {
     const input = sectionToInput(sectionOf(item['config']));
     config = tailSource.config.parse({ path: PATH, tag: 't', ...input });
-    parser = parserOf(tailSource.config.parse({ path: PATH, tag: 't', ...input }).parse, 'none');
+    parser = parserOf(config.parse, 'none', { clock: new FakeClock(NOW_MS) });
   } catch (error) {
     if (error instanceof Pending) return { id: item.id, skipped: `pending: ${error.message}` };
     if (expectsError(item.expected)) return { id: item.id };
     return { id: item.id, difference: error instanceof Error ? error.message : String(error) };
   }
+  const { lines, joiner, holder } = takers(config, parser);
+  const emitted = (): unknown[] => {
+    const batch = lines.writer.take('t');
+    return (batch === undefined ? [] : readBatch(batch)).map(({ seconds, nanoseconds, record }) => ({
+      time: seconds * 1000 === NOW_MS ? 'now' : { sec: seconds, nsec: nanoseconds },
+      record: spelled(record),
+    }));
+  };
+  const batches = (item['line_batches'] as string[][]).map((texts) => {
+    for (const text of texts) {
+      const bytes = Buffer.from(text, 'utf8');
+      if (joiner === undefined) lines.take(bytes, 0, bytes.length, false, PATH);
+      else joiner.take(bytes, 0, bytes.length, false, PATH, holder);
+    }
+    // An incomplete line is kept by the reader; lines that are whole leave nothing.
+    const pending = holder.held.length === 0 ? null : holder.held.copy().toString('utf8');
+    return { emitted: emitted(), pending };
+  });
+  joiner?.flush(PATH, holder);
+  const hasEnd = typeof item.expected === 'object' && item.expected !== null && 'flushed_at_end' in item.expected;
+  return compared(item.id, hasEnd ? { batches, flushed_at_end: emitted() } : { batches }, item.expected);
+}
+
+function takers(config: TailConfig, parser: Parser): { lines: Lines; joiner: Joiner | undefined; holder: Holder } {
   const none = (): void => undefined;
   const lines = new Lines({
     parser,
@@ -70,18 +96,16 @@ function runLines(item: Case): CaseResult {
     onRepaired: none,
   });
   lines.writer.defaultTimeMs(NOW_MS);
-  const batches = (item['line_batches'] as string[][]).map((texts) => {
-    for (const text of texts) {
-      const bytes = Buffer.from(text, 'utf8');
-      lines.take(bytes, 0, bytes.length, false, PATH);
-    }
-    const batch = lines.writer.take('t');
-    const emitted = (batch === undefined ? [] : readBatch(batch)).map(({ seconds, nanoseconds, record }) => ({
-      time: seconds * 1000 === NOW_MS ? 'now' : { sec: seconds, nsec: nanoseconds },
-      record: spelled(record),
-    }));
-    // An incomplete line is kept by the reader; lines that are whole leave nothing.
-    return { emitted, pending: null };
-  });
-  return compared(item.id, { batches }, item.expected);
+  const joining = joiningOf(config.parse);
+  const options = {
+    firstLine: joining?.firstLine,
+    maxBytes: Infinity,
+    keepsUnmatched: config.emit_unmatched_lines,
+    onTooLong: none,
+    onStray: none,
+    now: () => NOW_MS,
+  };
+  const held = new ByteWriter();
+  const holder = { held, heldSince: 0, tries: 0, isGroupTooLong: false, release: () => held.reset() };
+  return { lines, joiner: joining && new Joiner(options, lines), holder };
 }
