@@ -213,11 +213,9 @@ describe('millrace to millrace', () => {
       const isFlowing = new Promise<void>((done) => {
         relay.onAcknowledged = () => relay.acknowledged >= 10 && done();
       });
-      const lateAcks = new Set<string>();
       const interruption = isFlowing.then(async () => {
         await (signal === 'SIGKILL' ? second.kill() : second.stop());
         relay.target = undefined;
-        for (const [id, { isAcknowledged }] of relay.chunks) if (isAcknowledged) lateAcks.add(id);
         await first.until('the first one says that it tries again', ({ components }) =>
           components.some(({ id, state }) => id === 'out' && state === 'retrying'),
         );
@@ -251,23 +249,17 @@ describe('millrace to millrace', () => {
         counts.set(n, (counts.get(n) ?? 0) + 1);
       }
       const sent = new Map<number, number>();
-      const mayBeLost = new Set<number>();
       for (const [id, chunk] of relay.chunks) {
         assert.ok(chunk.isAcknowledged, `chunk ${id} was let go without an acknowledgement`);
-        for (const n of chunk.numbers) {
-          sent.set(n, (sent.get(n) ?? 0) + chunk.sent);
-          if (signal === 'SIGKILL' && lateAcks.has(id)) mayBeLost.add(n);
-        }
+        for (const n of chunk.numbers) sent.set(n, (sent.get(n) ?? 0) + chunk.sent);
       }
       assert.equal(sent.size, ALL);
       const missing = Array.from({ length: ALL }, (_, n) => n).filter((n) => !counts.has(n));
-      assert.deepEqual(
-        missing.filter((n) => !mayBeLost.has(n)),
-        [],
-        'what was not acknowledged before the end arrives',
-      );
-      for (const [n, count] of counts) assert.ok(count <= (sent.get(n) ?? 0), `event ${n} is there ${count} times`);
+      assert.deepEqual(missing, [], 'what was acknowledged, and what was not, arrives');
+      // Written to the file and not yet noted as written when it was killed: such an event is written once more.
+      const again = signal === 'SIGKILL' ? 1 : 0;
+      for (const [n, count] of counts) assert.ok(count <= (sent.get(n) ?? 0) + again, `event ${n} is there ${count} times`);
       const duplicates = [...counts.values()].reduce((sum, count) => sum + count - 1, 0);
-      t.diagnostic(`${relay.chunks.size} chunks, ${missing.length} events lost with the memory, ${duplicates} written again`);
+      t.diagnostic(`${relay.chunks.size} chunks, ${duplicates} events written again`);
     });
 });
