@@ -1,8 +1,8 @@
 /** `npm run gen`: writes registries, reference pages and the JSON schema from the declarations of the components. */
-import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { ROOT } from './gen/definitions.ts';
-import { generate, GENERATED_FOLDERS } from './gen/files.ts';
+import { generate, leftOverOf } from './gen/files.ts';
 
 const { files, failures } = await generate();
 let written = 0;
@@ -13,9 +13,7 @@ for (const [path, text] of files) {
   writeFileSync(file, text);
   written++;
 }
-const leftOver = GENERATED_FOLDERS.flatMap((folder) => globSync(`${folder}/**/*.*`, { cwd: ROOT })).filter(
-  (file) => !files.has(file),
-);
+const leftOver = leftOverOf(files);
 for (const file of leftOver) rmSync(resolve(ROOT, file));
 for (const failure of failures) console.error(`left out, cannot be imported: ${failure}`);
 console.log(`${files.size} generated files, ${written} written, ${leftOver.length} removed`);

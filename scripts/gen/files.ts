@@ -1,9 +1,11 @@
 /** All generated files, as text in memory. */
-import { findDefinitions, PLACES } from './definitions.ts';
+import { globSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { findDefinitions, PLACES, ROOT } from './definitions.ts';
 import { renderLimits } from './limits.ts';
 import { renderMetricsPage } from './metrics.ts';
 import { renderReference } from './reference.ts';
-import { renderRegistry } from './registry.ts';
+import { HEAD, renderRegistry } from './registry.ts';
 import { renderSchema } from './schema.ts';
 import { renderSections } from './sections.ts';
 
@@ -14,8 +16,12 @@ export interface Generated {
   readonly failures: readonly string[];
 }
 
-/** Folders of which every file is generated; one that is not in the map is left over. */
-export const GENERATED_FOLDERS = ['docs/reference'] as const;
+/** Pages with the mark of the generator that it would not write any more. Pages without it are written by hand and stay. */
+export function leftOverOf(files: ReadonlyMap<string, string>): string[] {
+  return globSync('docs/reference/**/*.md', { cwd: ROOT }).filter(
+    (path) => !files.has(path) && readFileSync(resolve(ROOT, path), 'utf8').startsWith(`<!-- ${HEAD}`),
+  );
+}
 
 export async function generate(): Promise<Generated> {
   const { found, failures } = await findDefinitions();
