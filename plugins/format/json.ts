@@ -1,11 +1,9 @@
 import * as z from 'zod';
-import { defineFormatter, type EventView } from '../../engine/component.ts';
+import { defineFormatter } from '../../engine/component.ts';
 import { ByteWriter } from '../../engine/events/byte-writer.ts';
-import { headerBytes, skipValue } from '../../engine/events/msgpack.ts';
-import { writeValue } from '../../engine/events/msgpack-write.ts';
 import { JsonWriter } from '../../engine/events/ndjson.ts';
-import { EventCursor } from '../../engine/events/view.ts';
 import { bool, oneOf, text } from '../../engine/units.ts';
+import { writeEntry } from './record.ts';
 
 export const jsonFormatter = defineFormatter({
   name: 'json',
@@ -34,14 +32,3 @@ export const jsonFormatter = defineFormatter({
     };
   },
 });
-
-/** The event as MessagePack, from which JSON is written in one pass. @returns the offset of its record */
-function writeEntry(event: EventView, into: ByteWriter): number {
-  if (!(event instanceof EventCursor)) {
-    writeValue(into, event.toObject());
-    return 0;
-  }
-  event.write(into);
-  const timeAt = headerBytes(into.bytes, 0);
-  return skipValue(into.bytes, timeAt, into.length);
-}
