@@ -172,7 +172,10 @@ export type Verdict =
       readonly refused?: readonly { readonly index: number; readonly reason: string }[];
       /** Why, for `status`, when something is to be tried again. */
       readonly reason?: string;
-      /** 'stalled': nothing moves until somebody acts (credentials, a block, a missing pipeline), and `status` says so. */
+      /**
+       * 'stalled': nothing moves until somebody acts (credentials, a block, a missing pipeline), and `status` says so. Such a
+       * try does not count for retry_max_times, and the wait does not grow; retry_timeout bounds it.
+       */
       readonly state?: 'stalled';
     };
 

@@ -258,6 +258,21 @@ describe('verdicts', () => {
     assert.deepEqual(bench.runner.state, { state: 'ok' });
   });
 
+  test('what takes a person uses up no tries and waits no longer each time, but has its time limit', async () => {
+    const stalled = { retry: 'all', afterMs: 30_000, state: 'stalled', reason: 'wrong password' } as const;
+    const bench = new Bench(says(...Array.from({ length: 30 }, () => stalled)), { retry_max_times: 2, retry_timeout: '5m' });
+    bench.take(1);
+    await bench.flush();
+    for (let n = 0; n < 9; n++) await bench.pass(30_000);
+    assert.deepEqual(
+      bench.writes.map(({ atMs }) => atMs),
+      Array.from({ length: 10 }, (_, n) => n * 30_000),
+    );
+    assert.equal(bench.books.pending, 1);
+    await bench.pass(30_000);
+    assert.deepEqual(bench.books, { out: 0, pending: 0, dropped: { 'retries exhausted': 1 } });
+  });
+
   test('the same chunk has the same id at every try, waits grow, and the next chunk waits behind it', async () => {
     const bench = new Bench(says({ retry: 'all' }, { retry: 'all' }, { retry: 'all', afterMs: 30_000 }), {
       chunk_limit_records: 1,

@@ -253,7 +253,9 @@ export class Sender {
     const { config, clock, log, random, secondary, settle } = this.#o;
     const now = clock.now();
     const reason = verdict.reason ?? 'the output asked for another try';
-    chunk.attempt++;
+    const isStalled = verdict.state === 'stalled';
+    // What waits for a person uses up no tries, and its wait does not grow; retry_timeout bounds it.
+    chunk.attempt = isStalled ? Math.max(1, chunk.attempt) : chunk.attempt + 1;
     if (chunk.firstFailureMs === 0) chunk.firstFailureMs = now;
     const failures: Failures = { count: chunk.attempt, firstMs: chunk.firstFailureMs, secondaryAt: chunk.secondaryAt };
     if (isGivenUp(config, failures, now) && this.#giveUp(chunk, batches, reason))
@@ -270,7 +272,7 @@ export class Sender {
       log.warn({ reason, retryInMs: Math.round(waitMs), events: chunk.count }, 'delivery failed, trying again');
     if (this.#reason === undefined) this.#sinceMs = now;
     this.#reason = reason;
-    this.#isStalled = verdict.state === 'stalled';
+    this.#isStalled = isStalled;
     this.#queue.unshift(chunk);
   }
 

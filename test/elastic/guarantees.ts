@@ -41,7 +41,7 @@ What this does not cover:
 
 ## When the server says no
 
-A state is called "waits" when nothing will move until somebody acts; \`millrace status\` and \`millrace why\` show it as stalled with the reason, and it is tried again every 30 seconds. "Later" follows the back-off of \`<buffer>\`, or \`Retry-After\` where the server names a time. "Less at a time" halves the size of requests and the requests in flight; both rise again while the server keeps up.
+A state is called "waits" when nothing will move until somebody acts; \`millrace status\` and \`millrace why\` show it as stalled with the reason, and it is tried again every 30 seconds until \`retry_timeout\` (72 hours unless \`<buffer>\` says otherwise) has passed; \`retry_max_times\` does not count such tries. "Later" follows the back-off of \`<buffer>\`, or \`Retry-After\` where the server names a time. "Less at a time" halves the size of requests and the requests in flight; both rise again while the server keeps up.
 
 An event becomes a dead letter only when a server that can be recognised as Elasticsearch or OpenSearch refused that very event: a mapping (item 400), its size (413, or alone over the memory for bulks), or a whole request with 400 that turned out to fail because of it. When more than eight events in a row are refused that way and none is taken, it is not the events: everything waits.
 
