@@ -9,11 +9,11 @@ import { parseArgs } from 'node:util';
 import { runFootprint, type Figure } from './pipeline/footprint.ts';
 import { runHold } from './pipeline/hold.ts';
 import { ROOT, describeMachine } from './pipeline/machine.ts';
-import { Program } from './pipeline/program.ts';
+import { Program, stopAll } from './pipeline/program.ts';
 import type { SendAnswer, SendQuestion } from './pipeline/programs/sender.ts';
 import { gatesOf, isMet, render, type Results } from './pipeline/report.ts';
-import { configOf, scenarios, type Scenario } from './pipeline/scenarios.ts';
-import { accepts, compile, prepareGeo, type Millrace } from './pipeline/subject.ts';
+import { SCENARIOS, type Scenario } from './pipeline/scenarios.ts';
+import { compile, prepareGeo, type Millrace } from './pipeline/subject.ts';
 import { runThroughput, type Row } from './pipeline/throughput.ts';
 
 const USAGE = `usage: npm run bench -- pipeline [SCENARIO...] [--smoke] [--rounds N] [--events N] [--stripped] [--json FILE]
@@ -52,6 +52,15 @@ async function main(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   // Packages are found from there as they are from dist/.
   const built = join(ROOT, 'node_modules', '.cache', `millrace-bench-${process.pid}`);
+  const clear = (): void => {
+    for (const one of [folder, built]) rmSync(one, { recursive: true, force: true });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      stopAll();
+      clear();
+      process.exit(70);
+    });
   try {
     mkdirSync(built, { recursive: true });
     // It says that the compiled files are modules, and which version they are.
@@ -59,7 +68,7 @@ async function main(): Promise<number> {
     const millrace: Millrace = values.stripped
       ? { entry: join(ROOT, 'cli', 'main.ts'), how: 'stripped', folder }
       : { entry: compile(join(built, 'dist')), how: 'compiled', folder };
-    const chosen = choose(millrace);
+    const chosen = choose();
     if (chosen === undefined) return 64;
     const results = await measure(millrace, chosen);
     const text = render(results);
@@ -68,29 +77,20 @@ async function main(): Promise<number> {
     if (values.write) writePage(text);
     return values.gate && !gatesOf(results).every(isMet) ? 1 : 0;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
-    rmSync(built, { recursive: true, force: true });
+    clear();
   }
 }
 
-function choose(millrace: Millrace): { readonly chosen: readonly Scenario[]; readonly hasLevels: boolean } | undefined {
-  const probe = scenarios(true).find(({ name }) => name === 'bulk-fsync');
-  const hasLevels =
-    probe?.kind === 'throughput' && accepts(millrace, configOf(probe, { input: 24_224, control: 24_230, sink: 9200 }, ''));
-  if (!hasLevels) console.log('sources do not know `durability`: the levels os and fsync are left out');
-  const known = scenarios(hasLevels);
-  const unknown = positionals.filter((name) => !known.some((one) => one.name === name));
+function choose(): readonly Scenario[] | undefined {
+  const unknown = positionals.filter((name) => !SCENARIOS.some((one) => one.name === name));
   if (unknown.length > 0) {
-    console.error(`${USAGE}\nunknown: ${unknown.join(', ')}\nscenarios: ${known.map(({ name }) => name).join(', ')}`);
+    console.error(`${USAGE}\nunknown: ${unknown.join(', ')}\nscenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}`);
     return undefined;
   }
-  return { hasLevels, chosen: positionals.length === 0 ? known : known.filter(({ name }) => positionals.includes(name)) };
+  return positionals.length === 0 ? SCENARIOS : SCENARIOS.filter(({ name }) => positionals.includes(name));
 }
 
-async function measure(
-  millrace: Millrace,
-  { chosen, hasLevels }: { readonly chosen: readonly Scenario[]; readonly hasLevels: boolean },
-): Promise<Results> {
+async function measure(millrace: Millrace, chosen: readonly Scenario[]): Promise<Results> {
   const sender = new Program<SendQuestion, SendAnswer>('sender');
   const rows: Row[] = [];
   const figures: Figure[] = [];
@@ -98,8 +98,7 @@ async function measure(
     if (chosen.some((one) => (one.kind === 'throughput' ? one.geo : one.name === 'paced'))) prepareGeo(millrace);
     for (const scenario of chosen) {
       console.log(`${scenario.name}: ${scenario.title}`);
-      const level = hasLevels ? 'fsync' : 'memory';
-      const bench = { millrace, sender, rounds, scale, level, isShort: values.smoke, against: values.against } as const;
+      const bench = { millrace, sender, rounds, scale, isShort: values.smoke, against: values.against } as const;
       if (scenario.kind === 'throughput') rows.push(...(await runThroughput(bench, scenario)));
       else if (scenario.kind === 'footprint') figures.push(...(await runFootprint(bench, scenario)));
       else figures.push(...(await runHold({ ...bench, events: Number(values.events ?? scenario.events * scale) }, scenario)));

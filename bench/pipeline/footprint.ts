@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { makeCorpus } from '../events/corpus.ts';
 import { Agent, freePort, type Program } from './program.ts';
 import type { SendAnswer, SendQuestion } from './programs/sender.ts';
-import { configOf, type Footprint, type Level, type Throughput } from './scenarios.ts';
+import { configOf, type Footprint, type Throughput } from './scenarios.ts';
 import { millraceArgs, openSink, startMillrace, type Millrace } from './subject.ts';
 import { memoryOf } from './usage.ts';
 
@@ -22,7 +22,6 @@ export interface FootprintBench {
   readonly sender: Program<SendQuestion, SendAnswer>;
   readonly rounds: number;
   readonly isShort: boolean;
-  readonly level: Level;
 }
 
 const RATE = 20_000;
@@ -39,20 +38,20 @@ function figureOf({ name, title }: Footprint, subject: string, unit: Figure['uni
 }
 
 /** A scenario of throughput that is run at a rate, or not at all. */
-const forward = (level: Level, geo: boolean): Throughput => ({
+const forward = (geo: boolean): Throughput => ({
   kind: 'throughput',
   name: geo ? 'paced' : 'idle',
   title: '',
   input: 'forward',
   eventsEach: 200,
   acks: true,
-  level,
+  level: 'fsync',
   geo,
   output: 'bulk',
   events: 0,
 });
 
-async function runStart({ millrace, rounds, level }: FootprintBench, scenario: Footprint): Promise<Figure[]> {
+async function runStart({ millrace, rounds }: FootprintBench, scenario: Footprint): Promise<Figure[]> {
   const { sink, port: sinkPort } = await openSink();
   const [frame = Buffer.alloc(0)] = makeCorpus(1, 1).frames;
   const own: number[] = [];
@@ -61,7 +60,7 @@ async function runStart({ millrace, rounds, level }: FootprintBench, scenario: F
     // The first start of a version fills the cache of compiled code; it is not counted.
     for (let n = -1; n < rounds; n++) {
       const ports = { input: await freePort(), control: await freePort(), sink: sinkPort };
-      const args = millraceArgs(millrace, configOf(forward(level, false), ports, ''), 'start');
+      const args = millraceArgs(millrace, configOf(forward(false), ports, ''), 'start');
       const millraceMs = await firstAnswer(args, ports.input, frame);
       const echo = await freePort();
       const bareMs = await firstAnswer(
@@ -105,8 +104,8 @@ function answers(port: number, frame: Buffer): Promise<boolean> {
 
 type Figures = ReadonlyArray<readonly [subject: string, rounds: readonly number[]]>;
 
-async function idle({ millrace, level, isShort }: FootprintBench): Promise<Figures> {
-  const subject = await startMillrace(millrace, forward(level, false), '');
+async function idle({ millrace, isShort }: FootprintBench): Promise<Figures> {
+  const subject = await startMillrace(millrace, forward(false), '');
   try {
     return [['millrace', await samples(subject.pid, isShort ? 1500 : 5000, 3)]];
   } finally {
@@ -114,8 +113,8 @@ async function idle({ millrace, level, isShort }: FootprintBench): Promise<Figur
   }
 }
 
-async function paced({ millrace, level, isShort, sender }: FootprintBench): Promise<Figures> {
-  const subject = await startMillrace(millrace, forward(level, true), '');
+async function paced({ millrace, isShort, sender }: FootprintBench): Promise<Figures> {
+  const subject = await startMillrace(millrace, forward(true), '');
   try {
     const seconds = isShort ? 3 : 15;
     const sending = sender.ask({

@@ -4,12 +4,25 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 
+/** Those that would be left behind when the benchmark is ended by a signal. */
+const living = new Set<ChildProcess>();
+
+export function stopAll(): void {
+  for (const child of living) child.kill('SIGKILL');
+}
+
+function watched(child: ChildProcess): ChildProcess {
+  living.add(child);
+  child.once('exit', () => living.delete(child));
+  return child;
+}
+
 export class Program<Q extends object, A> {
   readonly #child: ChildProcess;
   readonly #ready: Promise<unknown>;
 
   constructor(name: string) {
-    this.#child = fork(join(import.meta.dirname, 'programs', `${name}.ts`), { stdio: 'inherit' });
+    this.#child = watched(fork(join(import.meta.dirname, 'programs', `${name}.ts`), { stdio: 'inherit' }));
     this.#ready = this.#answer();
     this.#ready.catch(() => undefined);
   }
@@ -51,7 +64,7 @@ export class Agent {
   #errors = '';
 
   constructor(command: string, args: readonly string[]) {
-    this.#child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = watched(spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] }));
     this.#child.stderr?.on('data', (text: Buffer) => {
       // Enough to say why it does not run.
       this.#errors = (this.#errors + text.toString()).slice(-2000);

@@ -18,6 +18,8 @@ export interface Throughput {
   readonly events: number;
   /** Events a second, for senders that cannot be held back. */
   readonly rate?: number;
+  /** Of the entrance log on the disk, in bytes; absent: the default. */
+  readonly logLimit?: number;
 }
 
 /** One figure of a process that is started for it. */
@@ -47,43 +49,38 @@ const forward = {
   events: 400_000,
 } as const;
 
-/** @param hasLevels  whether sources know `durability`; without it only the level `memory` is measured */
-export function scenarios(hasLevels: boolean): readonly Scenario[] {
-  const usual: Level = hasLevels ? 'fsync' : 'memory';
-  const all: readonly Scenario[] = [
-    { ...forward, name: 'null', title: 'forward -> null, memory', output: 'null', events: 1_000_000 },
-    { ...forward, name: 'bulk-memory', title: 'forward -> bulk, memory' },
-    { ...forward, name: 'bulk-os', title: 'forward -> bulk, os', level: 'os' },
-    { ...forward, name: 'bulk-fsync', title: 'forward -> bulk, fsync', level: 'fsync' },
-    { ...forward, name: 'geo', title: `forward -> geo, two fields dropped -> bulk, ${usual}`, level: usual, geo: true },
-    { ...forward, name: 'frames-10', title: `frames of 10 events -> bulk, ${usual}`, level: usual, eventsEach: 10 },
-    {
-      ...forward,
-      name: 'frames-1',
-      title: `messages of 1 event, no acknowledgement -> bulk, ${usual}`,
-      level: usual,
-      eventsEach: 1,
-      acks: false,
-      events: 200_000,
-    },
-    {
-      ...forward,
-      name: 'tail',
-      title: 'tail -> apache2 -> geo -> bulk',
-      input: 'tail',
-      level: hasLevels ? 'os' : 'memory',
-      geo: true,
-      acks: false,
-      events: 300_000,
-    },
-    ...statsd(),
-    { kind: 'footprint', name: 'start', title: 'start: first event acknowledged' },
-    { kind: 'footprint', name: 'idle', title: 'memory: forward -> bulk, idle' },
-    { kind: 'footprint', name: 'paced', title: 'memory: forward -> geo -> bulk, 20,000 events/s' },
-    { kind: 'hold', name: 'hold', title: 'output stopped, then resumed', events: 1_000_000 },
-  ];
-  return all.filter((one) => one.kind !== 'throughput' || one.level === 'memory' || hasLevels);
-}
+export const SCENARIOS: readonly Scenario[] = [
+  { ...forward, name: 'null', title: 'forward -> null, memory', output: 'null', events: 1_000_000 },
+  { ...forward, name: 'bulk-memory', title: 'forward -> bulk, memory' },
+  { ...forward, name: 'bulk-os', title: 'forward -> bulk, os', level: 'os' },
+  { ...forward, name: 'bulk-fsync', title: 'forward -> bulk, fsync', level: 'fsync' },
+  { ...forward, name: 'geo', title: 'forward -> geo, two fields dropped -> bulk, fsync', level: 'fsync', geo: true },
+  { ...forward, name: 'frames-10', title: 'frames of 10 events -> bulk, fsync', level: 'fsync', eventsEach: 10 },
+  {
+    ...forward,
+    name: 'frames-1',
+    title: 'messages of 1 event, no acknowledgement -> bulk, fsync',
+    level: 'fsync',
+    eventsEach: 1,
+    acks: false,
+    events: 200_000,
+  },
+  {
+    ...forward,
+    name: 'tail',
+    title: 'tail -> apache2 -> geo -> bulk',
+    input: 'tail',
+    level: 'os',
+    geo: true,
+    acks: false,
+    events: 300_000,
+  },
+  ...statsd(),
+  { kind: 'footprint', name: 'start', title: 'start: first event acknowledged' },
+  { kind: 'footprint', name: 'idle', title: 'memory: forward -> bulk, idle' },
+  { kind: 'footprint', name: 'paced', title: 'memory: forward -> geo -> bulk, 20,000 events/s' },
+  { kind: 'hold', name: 'hold', title: 'output stopped, then resumed', events: 1_000_000 },
+];
 
 function statsd(): Throughput[] {
   const base = { ...forward, input: 'statsd', acks: false, output: 'null' } as const;
@@ -124,7 +121,7 @@ export function geoOf({ input }: Throughput): { readonly key: string; readonly d
 export function configOf(scenario: Throughput, ports: Ports, tailPath: string): string {
   const { input, geo, output, level } = scenario;
   const source = {
-    forward: ['@type forward', `port ${ports.input}`, 'bind 127.0.0.1', ...(level === 'memory' ? [] : [`durability ${level}`])],
+    forward: ['@type forward', `port ${ports.input}`, 'bind 127.0.0.1', `durability ${level}`],
     tail: ['@type tail', `path ${tailPath}`, 'tag web.access', 'read_from_head true', '<parse>', '  @type apache2', '</parse>'],
     statsd: ['@type statsd', `port ${ports.input}`, 'bind 127.0.0.1', 'flush_interval 1s'],
   }[input];
@@ -148,7 +145,11 @@ export function configOf(scenario: Throughput, ports: Ports, tailPath: string): 
           '</buffer>',
         ];
   return [
-    ...section('system', [`port ${ports.control}`, 'log_level warn']),
+    ...section('system', [
+      `port ${ports.control}`,
+      'log_level warn',
+      ...(scenario.logLimit === undefined ? [] : [`log_limit_size ${scenario.logLimit}`]),
+    ]),
     ...section('source', source),
     ...filters,
     ...section('match **', match),

@@ -61,12 +61,6 @@ export function prepareGeo({ entry, folder }: Millrace): void {
   if (status !== 0) throw new Error(`the IP data cannot be made: ${stderr}`);
 }
 
-/** Whether this millrace takes the configuration. */
-export function accepts(millrace: Millrace, config: string): boolean {
-  const [entry = '', , ...rest] = millraceArgs(millrace, config, 'check');
-  return spawnSync(process.execPath, [entry, 'check', ...rest.slice(0, 2)], { stdio: 'ignore' }).status === 0;
-}
-
 export async function openSink(): Promise<{ readonly sink: Program<SinkQuestion, SinkAnswer>; readonly port: number }> {
   const sink = new Program<SinkQuestion, SinkAnswer>('sink');
   const { port } = await sink.ask({ type: 'listen', port: 0 });
