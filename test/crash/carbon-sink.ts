@@ -7,7 +7,7 @@ export class CarbonSink {
   readonly #points = new Map<string, number>();
   /** Points that came for a series and a time that had one already. */
   rewritten = 0;
-  /** True: connections are broken before anything is read. */
+  /** True: connections are broken, and what has come over them is forgotten. */
   breaks = false;
   readonly problems: string[] = [];
 
@@ -35,8 +35,9 @@ export class CarbonSink {
     socket.once('close', () => this.#sockets.delete(socket));
     // A sender that was killed.
     socket.on('error', () => undefined);
+    // A close without a reset would say that everything was read: that is all that carbon ever says.
     if (this.breaks) {
-      socket.destroy();
+      socket.once('data', () => socket.resetAndDestroy());
       return;
     }
     let rest = '';

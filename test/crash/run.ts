@@ -63,6 +63,9 @@ class CrashRun {
   #millrace: Millrace | undefined;
   #sender: ChildProcess | undefined;
   #workers: number;
+  /** What millrace's clock is off by, and the most that it ever was. */
+  #offsetMs = 0;
+  #furthestMs = 0;
 
   constructor({ plan, directory, durability, settlesMs = SETTLES_MS }: RunOptions) {
     this.#plan = plan;
@@ -130,8 +133,7 @@ class CrashRun {
         await sleep(forMs);
         return this.#kill(step);
       case 'restart': {
-        const end = await this.#running().stop();
-        if (end !== 0) this.problem(`it ended with ${end} when it was told to stop`);
+        await this.#stop();
         this.#workers = step.workers;
         return this.#start();
       }
@@ -151,7 +153,9 @@ class CrashRun {
         }
         return;
       case 'clock jump':
-        writeFileSync(this.#files.clock, String(step.jumpMs + Number(readFileSync(this.#files.clock, 'utf8'))));
+        this.#offsetMs += step.jumpMs;
+        this.#furthestMs = Math.max(this.#furthestMs, this.#offsetMs);
+        writeFileSync(this.#files.clock, String(this.#offsetMs));
         await sleep(forMs);
         return;
       case 'disk full':
@@ -256,36 +260,45 @@ class CrashRun {
     this.#ask('finish');
     const { waiting } = await finished;
     if (waiting > 0) this.problem(`${waiting} frames on sound connections were never acknowledged`);
-    const isLive = this.#plan.seed % 2 === 0;
-    const began = performance.now();
-    this.#look();
-    while ((this.#verdict?.sums.lost ?? 0) > 0 && performance.now() - began < this.#settlesMs) {
-      await sleep(100);
-      this.#look();
+    // A clock that was set back holds the counters' intervals open until it has come again to where it was.
+    writeFileSync(this.#files.clock, String(this.#furthestMs));
+    if (this.#plan.seed % 2 === 1) {
+      // What it has not delivered or counted when it ends it goes on with at its next start.
+      await this.#stop();
+      await this.#start();
     }
-    if (isLive) {
-      // Counters come an interval later, without the end of the process having flushed them.
-      while ((this.#verdict?.problems.length ?? 0) > 0 && performance.now() - began < this.#settlesMs) {
-        await sleep(100);
-        this.#look();
-      }
-      const { imbalances } = await this.#running().status();
-      for (const sentence of imbalances) this.problem(`the books do not balance: ${sentence}`);
-    }
-    const end = await this.#running().stop();
-    if (end !== 0) this.problem(`it ended with ${end} when it was told to stop`);
-    if (this.#millrace?.logged().includes('the books do not balance') === true) this.problem('the closing books do not balance');
+    await this.#lookUntil((verdict) => verdict.sums.lost === 0);
+    // Counters come an interval later.
+    await this.#lookUntil((verdict) => verdict.problems.length === 0);
+    const { imbalances } = await this.#running().status();
+    for (const sentence of imbalances) this.problem(`the books do not balance: ${sentence}`);
+    await this.#stop();
     this.#look();
   }
 
-  #look(): void {
+  async #stop(): Promise<void> {
+    const end = await this.#running().stop();
+    if (end !== 0) this.problem(`it ended with ${end} when it was told to stop`);
+    if (this.#millrace?.logged().includes('the books do not balance') === true) this.problem('the closing books do not balance');
+    this.#tell('stopped');
+  }
+
+  async #lookUntil(isDone: (verdict: Verdict) => boolean): Promise<void> {
+    const began = performance.now();
+    while (!isDone(this.#look()) && performance.now() - began < this.#settlesMs) await sleep(100);
+    this.#tell(`waited ${Math.round(performance.now() - began)} ms for the rest`);
+  }
+
+  #look(): Verdict {
     const { stored, kinds } = this.#bulk;
-    this.#verdict = judge({
+    const verdict = judge({
       ledger: readLedger(readFileSync(this.#ledger, 'utf8')),
       idsOf: (key) => stored.get(key)?.ids ?? [],
       held: stored.keys(),
       counts: Array.from(kinds, ([kind, documents]) => ({ kind, documents, counted: this.#carbon.sum(`events.${kind}`) })),
     });
+    this.#verdict = verdict;
+    return verdict;
   }
 
   async end(): Promise<void> {
@@ -301,8 +314,7 @@ class CrashRun {
 
   report(): RunReport {
     // A run that broke off is judged by what there is.
-    if (this.#verdict === undefined || this.#problems.length > 0) this.#look();
-    const verdict = this.#verdict as Verdict;
+    const verdict = this.#problems.length > 0 ? this.#look() : (this.#verdict ?? this.#look());
     this.#tell(`${this.#bulk.requests} requests, ${this.#bulk.repeats} repeats, ${this.#carbon.rewritten} points corrected`);
     const problems = [...this.#problems, ...verdict.problems, ...this.#bulk.problems, ...this.#carbon.problems];
     if (problems.length > 0) writeFileSync(join(this.#files.config, '..', 'points'), this.#carbon.points().join('\n'));
