@@ -1,10 +1,16 @@
 import { ForwardError, type ForwardRequest } from './forward.ts';
+import { ByteWriter } from './byte-writer.ts';
 import { EntryWriter } from './entry-writer.ts';
+import { MAX_DEPTH } from './msgpack.ts';
 
-/** Cuts a stream of JSON documents apart by counting brackets outside strings. */
+/**
+ * Cuts a stream of JSON documents apart by counting brackets outside strings. Each byte is looked at once and copied a
+ * bounded number of times, whatever the size of the pieces: a document that comes byte by byte costs no more than one
+ * that comes whole.
+ */
 export class JsonSplitter {
-  #text = Buffer.alloc(0);
-  #at = 0;
+  // The document that has begun, without the piece at hand; its buffer grows by doubling.
+  #kept: ByteWriter | undefined;
   #depth = 0;
   #inString = false;
   #escaped = false;
@@ -15,25 +21,43 @@ export class JsonSplitter {
     this.#limitBytes = limitBytes;
   }
 
-  /** Bytes of a document that has begun. */
+  /** Memory that a document which has begun takes. */
   get keptBytes(): number {
-    return this.#text.length;
+    return this.#kept?.bytes.length ?? 0;
   }
 
-  /** @throws ForwardError when a document is too large or not one */
-  push(data: Uint8Array): unknown[] {
-    this.#text = this.#text.length === 0 ? Buffer.from(data) : Buffer.concat([this.#text, data]);
+  /** @throws ForwardError when a document is too large, nested too deeply, or not one */
+  push(data: Buffer): unknown[] {
     const documents: unknown[] = [];
     let start = 0;
-    for (; this.#at < this.#text.length; this.#at++) {
-      if (!this.#step(this.#text[this.#at] as number)) continue;
-      documents.push(parse(this.#text.toString('utf8', start, this.#at + 1)));
-      start = this.#at + 1;
+    for (let at = 0; at < data.length; at++) {
+      if (!this.#step(data[at] as number)) continue;
+      documents.push(parse(this.#document(data, start, at + 1)));
+      start = at + 1;
     }
-    this.#text = this.#text.subarray(start);
-    this.#at -= start;
-    if (this.#text.length > this.#limitBytes) throw new ForwardError('a JSON document is larger than chunk_size_limit');
+    if (start < data.length) this.#keep(data, start, data.length);
     return documents;
+  }
+
+  #document(data: Buffer, start: number, end: number): string {
+    if (this.#kept === undefined) {
+      this.#check(end - start);
+      return data.toString('utf8', start, end);
+    }
+    const { bytes, length } = this.#keep(data, start, end);
+    this.#kept = undefined;
+    return bytes.toString('utf8', 0, length);
+  }
+
+  #keep(data: Buffer, start: number, end: number): ByteWriter {
+    this.#check((this.#kept?.length ?? 0) + end - start);
+    this.#kept ??= new ByteWriter(end - start);
+    this.#kept.raw(data, start, end);
+    return this.#kept;
+  }
+
+  #check(size: number): void {
+    if (size > this.#limitBytes) throw new ForwardError('a JSON document is larger than chunk_size_limit');
   }
 
   /** @returns whether a document ends with this byte */
@@ -45,8 +69,9 @@ export class JsonSplitter {
       return false;
     }
     if (byte === 0x22) this.#inString = true;
-    else if (byte === 0x5b || byte === 0x7b) this.#depth++;
-    else if ((byte === 0x5d || byte === 0x7d) && --this.#depth <= 0) {
+    else if (byte === 0x5b || byte === 0x7b) {
+      if (++this.#depth > MAX_DEPTH) throw new ForwardError(`a JSON document is nested deeper than ${MAX_DEPTH}`);
+    } else if ((byte === 0x5d || byte === 0x7d) && --this.#depth <= 0) {
       this.#depth = 0;
       return true;
     }

@@ -144,14 +144,21 @@ export const fuzzTargets: readonly FuzzTarget[] = [
       '["tag",1700000000,{"message":"中文\\n"},{"chunk":"x"}]',
       '["tag",[[1700000000,{"a":1}],[1700000001,{"b":[1,{"c":null}]}]]]["tag",1,{}]',
       '{"a":"b]}"} [1,2] ["t",[]]',
+      // As deep as may be and deeper; about as large as may be, of which the end is missing.
+      `["t",1,{"a":${'['.repeat(97)}1${']'.repeat(97)}}]`,
+      `["t",1,{"a":${'['.repeat(99)}`,
+      `["t",1,{"a":"${'日志\\'.repeat(500)}`,
     ],
     words: ['"chunk"', '{"', '[[', ']]', '\\"', '1.7e9', '-1', '"a":'],
     run(bytes) {
       const half = bytes.length >> 1;
-      const splitter = new JsonSplitter(4096);
+      const splitter = new JsonSplitter(4000);
       let sign = '';
       try {
-        for (const part of [bytes.subarray(0, half), bytes.subarray(half)]) {
+        // In two halves, the second one in small pieces.
+        const parts = [bytes.subarray(0, half)];
+        for (let at = half; at < bytes.length; at += 7) parts.push(bytes.subarray(at, at + 7));
+        for (const part of parts) {
           for (const document of splitter.push(part)) {
             const request = readJsonRequest(document, NOW_MS);
             if (typeof request === 'string') sign += request;
