@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { accessSync, closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
-import { MillraceError, messageOf } from '../engine/errors.ts';
+import { MillraceError, codeOf, messageOf } from '../engine/errors.ts';
 
 /** `<system> root_dir`, else $MILLRACE_DATA, else the place that the system has for it. */
 export function dataDirOf(rootDir: string | undefined, env: Readonly<Record<string, string | undefined>> = process.env): string {
@@ -58,7 +58,11 @@ function takeLock(lock: string, path: string): void {
       return;
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
-        throw new MillraceError('MR_DATA_DIR', `cannot lock ${path}: ${messageOf(cause)}`, { cause });
+        throw new MillraceError(
+          codeOf(cause) === 'MR_DISK' ? 'MR_DISK' : 'MR_DATA_DIR',
+          `cannot lock ${path}: ${messageOf(cause)}`,
+          { cause },
+        );
     }
     const holder = Number(readFileSync(lock, 'utf8').trim());
     if (holder > 0 && isAlive(holder))

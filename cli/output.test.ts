@@ -66,6 +66,11 @@ describe('an error is shown with its code and its remedy', () => {
     assert.doesNotMatch(text, /\n\s+at /);
     assert.equal(code, 70);
   });
+  test('a full disk', () => {
+    const [text, code] = shown(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }));
+    assert.match(text, /^error\[MR_DISK\]: ENOSPC: no space left on device, write\n {2}fix: /);
+    assert.equal(code, 74);
+  });
   test('a message with escapes', () => assert.match(shown(new MillraceError('MR_CONNECT', '\u001b[2J'))[0], /\\u\{1b\}\[2J/));
 });
 

@@ -1,6 +1,6 @@
 /** How the commands speak: data on stdout, the rest on stderr, nothing from the network unfiltered on a terminal. */
 import { styleText } from 'node:util';
-import { ERROR_CODES, MillraceError, messageOf } from '../engine/errors.ts';
+import { ERROR_CODES, codeOf, messageOf } from '../engine/errors.ts';
 
 export interface Streams {
   readonly out: (text: string) => void;
@@ -117,7 +117,7 @@ export function wrapped(text: string, width: number, indent = 0): string {
  * @returns the exit code that belongs to it
  */
 export function showError(error: unknown, err: (text: string) => void): number {
-  const code = error instanceof MillraceError ? error.code : 'MR_INTERNAL';
+  const code = codeOf(error);
   const { exit, remedy } = ERROR_CODES[code];
   const message = visible(messageOf(error));
   err(

@@ -118,6 +118,15 @@ export class MillraceError extends Error {
   }
 }
 
+/** Codes of the system that say that the disk is full, broken or read-only. */
+const DISK_CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS']);
+
+/** The code of anything thrown: own errors have theirs, a disk that is full or broken is no fault of ours. */
+export function codeOf(error: unknown): Code {
+  if (error instanceof MillraceError) return error.code;
+  return error instanceof Error && 'code' in error && DISK_CODES.has(error.code) ? 'MR_DISK' : 'MR_INTERNAL';
+}
+
 /** The text to show for anything thrown: own errors as they are, the rest by their message. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
