@@ -2,7 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { loadConfig, loadConfigText, type LoadedConfig } from '../config/load.ts';
-import { MillraceError, messageOf } from '../errors.ts';
+import { codeOf, messageOf } from '../errors.ts';
 import type { Registry } from '../registry.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { createLog } from '../telemetry/log.ts';
@@ -120,6 +120,3 @@ async function follow(message: ToWorker, { pipeline, isOrphan, abort, say, port 
   }
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof MillraceError ? error.code : 'MR_INTERNAL';
-}
