@@ -224,6 +224,11 @@ export class OutputRunner {
     this.#staging.add(slot, batch, ticket, clock.now());
   }
 
+  /** Everything before `position` has been announced. */
+  passed(position: Position): void {
+    this.#o.progress.advance(position);
+  }
+
   /** Called when the pipeline has no more to hand over for now. */
   caughtUp(): void {
     if (this.#mode === 'immediate') this.#staging.closeAll();

@@ -99,6 +99,13 @@ export class Progress {
     return this.#failure;
   }
 
+  /** Everything before `position` has begun, and there is nothing more: over a gap of the log too. */
+  advance(position: Position): void {
+    if (this.#count > 0 || position <= this.#lowWater) return;
+    this.#lowWater = position;
+    this.#moved();
+  }
+
   /**
    * The frame is given to the output. Frames begin in order.
    *

@@ -279,11 +279,11 @@ export class DiskLog implements EntranceLog {
   }
 
   #replaced(failed: OpenSegment, by: OpenSegment): void {
+    // It holds frames that were counted in the other one.
+    by.frames = failed.frames;
     if (this.#current !== failed) return;
     this.#current = by;
     this.#buffer.goOn(by);
-    // It holds frames that were counted in the other one.
-    by.frames = failed.frames;
   }
 
   // ---- segments -------------------------------------------------------------------------------
@@ -332,6 +332,10 @@ export class DiskLog implements EntranceLog {
     this.#count();
     this.#removeTrimmed();
     this.#wake();
+  }
+
+  bytesFrom(position: Position): number {
+    return this.#kept.bytesFrom(position, this.#current, this.#buffer.sealed, this.#buffer.head);
   }
 
   #count(): void {

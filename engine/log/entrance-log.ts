@@ -82,6 +82,8 @@ export interface EntranceLog {
   readonly first: Position;
   /** Behind the newest frame that was appended. */
   readonly head: Position;
+  /** Bytes that are kept at and behind a position, without the gaps. */
+  bytesFrom(position: Position): number;
   readonly status: LogStatus;
   /** Everything appended so far is safe at the level it asked for. */
   flush(): Promise<void>;

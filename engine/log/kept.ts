@@ -31,14 +31,19 @@ export class Kept {
     return true;
   }
 
+  /** Counts anew; see `bytesFrom`. */
+  count(current: Segment, sealed: Position, head: Position): void {
+    this.bytes = this.bytesFrom(this.#trimmed, current, sealed, head);
+  }
+
   /**
-   * Counts anew.
+   * Bytes of frames at and behind a position.
    *
    * @param current  the segment that is written to, which reaches up to `sealed`, whatever has been written of it
    */
-  count(current: Segment, sealed: Position, head: Position): void {
-    let sum = head - sealed;
-    let counted = this.#trimmed;
+  bytesFrom(position: Position, current: Segment, sealed: Position, head: Position): number {
+    let sum = head - Math.max(sealed, Math.min(position, head));
+    let counted = Math.max(position, this.#trimmed);
     for (const segment of this.#segments.list) {
       const end = segment === current ? sealed : segment.end;
       const start = Math.max(counted, firstPosition(segment));
@@ -46,7 +51,7 @@ export class Kept {
       sum += end - start;
       counted = end;
     }
-    this.bytes = sum;
+    return sum;
   }
 
   /**

@@ -50,6 +50,10 @@ export class MemoryLog implements EntranceLog {
     return this.#head;
   }
 
+  bytesFrom(position: Position): number {
+    return this.#head - Math.min(this.#head, Math.max(position, this.#first));
+  }
+
   get status(): LogStatus {
     const isFull = this.#isFull;
     return {

@@ -12,7 +12,7 @@ export interface MetricPart {
   readonly data: unknown;
 }
 
-/** A definition's `merge` with its configuration bound, for one consumer of the pipeline. */
+/** A definition's `merge` with its configuration bound, for one consumer of the pipeline. Its `timeMs` is the interval's end. */
 export interface MergeRule {
   merge(intervalMs: number, parts: readonly unknown[]): Merged;
 }
@@ -25,10 +25,8 @@ export interface MergedInterval {
 
 interface Interval {
   readonly parts: unknown[];
-  /** Time by which the first worker had closed it: complete when all have closed what ended by then. */
-  closedMs: number;
-  /** Workers that have published a part and not said yet by when it was closed. */
-  readonly unsaid: Set<number>;
+  /** Complete when all workers have closed what ended by then. */
+  readonly endMs: number;
 }
 
 /** Intervals that wait for slow workers; beyond, the oldest is handed out as it is and counted. */
@@ -59,8 +57,9 @@ export class MetricMerger {
   }
 
   /** @returns false when the part was refused */
-  add({ consumer, worker, intervalMs, data }: MetricPart): boolean {
-    if (!this.#rules.has(consumer)) {
+  add({ consumer, intervalMs, data }: MetricPart): boolean {
+    const rule = this.#rules.get(consumer);
+    if (rule === undefined) {
       this.refused++;
       return false;
     }
@@ -68,20 +67,16 @@ export class MetricMerger {
     if (intervals === undefined) this.#intervals.set(consumer, (intervals = new Map()));
     let interval = intervals.get(intervalMs);
     if (interval === undefined) {
-      intervals.set(intervalMs, (interval = { parts: [], closedMs: Infinity, unsaid: new Set() }));
+      intervals.set(intervalMs, (interval = { parts: [], endMs: rule.merge(intervalMs, []).timeMs }));
       this.#waiting++;
     }
     interval.parts.push(data);
-    interval.unsaid.add(worker);
     return true;
   }
 
   /** A worker has published everything that ended by then. */
   close(worker: number, untilMs: number): void {
     this.#closed.set(worker, Math.max(untilMs, this.#closed.get(worker) ?? -Infinity));
-    for (const intervals of this.#intervals.values())
-      for (const interval of intervals.values())
-        if (interval.unsaid.delete(worker)) interval.closedMs = Math.min(interval.closedMs, untilMs);
   }
 
   /** A worker that will publish nothing more is not waited for. */
@@ -92,12 +87,7 @@ export class MetricMerger {
   /** Intervals that are complete, in order of time for each consumer; each is given once. */
   takeComplete(): MergedInterval[] {
     const closedMs = Math.min(...this.#workers.map((worker) => this.#closed.get(worker) ?? -Infinity), Infinity);
-    return this.#take(({ closedMs: needed, unsaid }) => unsaid.size === 0 && needed <= closedMs);
-  }
-
-  /** Everything, complete or not: the end of a run that keeps nothing. */
-  takeAll(): MergedInterval[] {
-    return this.#take(() => true);
+    return this.#take(({ endMs }) => endMs <= closedMs);
   }
 
   #take(isDue: (interval: Interval) => boolean): MergedInterval[] {

@@ -131,11 +131,6 @@ export class Flow {
     return this.#reader.position;
   }
 
-  /** Bytes of the log that an output has not read yet. */
-  behind(runner: OutputRunner): number {
-    return this.#o.log.head - (this.#detached.get(runner)?.reader ?? this.#reader).position;
-  }
-
   isDetached(runner: OutputRunner): boolean {
     return this.#detached.has(runner);
   }
@@ -158,7 +153,10 @@ export class Flow {
     let isDone = sharedIsDone;
     for (const one of this.#detached.values()) if (!this.#readAlone(one)) isDone = false;
     this.#closeMarks();
-    for (const runner of this.#o.outputs) runner.caughtUp();
+    for (const runner of this.#o.outputs) {
+      runner.passed((this.#detached.get(runner)?.reader ?? this.#reader).position);
+      runner.caughtUp();
+    }
     if (!isDone) return this.schedule();
     if (this.#isIdle()) for (const wake of this.#quiet.splice(0)) wake();
   }

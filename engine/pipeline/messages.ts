@@ -58,6 +58,8 @@ export interface WorkerSetup {
   readonly isOrphan: boolean;
   readonly dataDir: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** `<system> kernel`. */
+  readonly kernel?: 'on' | 'off';
   /** Of this worker's log; undefined: what its disk or the memory allows. */
   readonly logLimitBytes: number | undefined;
   /** Whether summaries of what passes are published for a screen. */

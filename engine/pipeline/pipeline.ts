@@ -88,7 +88,7 @@ export class Pipeline {
       isOrphan: options.isOrphan === true,
       publish: (id, intervalMs, data) => late.pipeline?.take(id, intervalMs, data),
       whenDelivered: (ack) => late.pipeline?.whenDelivered(ack),
-      lagBytes: (runner) => options.entranceLog.head - runner.lowWater,
+      lagBytes: (runner) => options.entranceLog.bytesFrom(runner.lowWater),
     }).build(options.root);
     late.pipeline = new Pipeline(options, built);
     return late.pipeline;
@@ -282,7 +282,7 @@ export class Pipeline {
   /** With what of the log it has not finished, and whether it reads at its own pace. */
   #outputStatus({ made, runner }: Built['outputs'][number], worker: number): ComponentStatus {
     const status = statusOf(made, worker, runner.state);
-    const lagBytes = Math.max(0, this.#o.entranceLog.head - Math.max(runner.lowWater, this.#o.entranceLog.first));
+    const lagBytes = this.#o.entranceLog.bytesFrom(runner.lowWater);
     return {
       ...status,
       metrics: {

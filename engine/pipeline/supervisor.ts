@@ -55,6 +55,7 @@ export class Supervisor {
   readonly #o: SupervisorOptions;
   readonly #seats: Seat[] = [];
   readonly #waiting = new Map<string, (message: FromWorker) => void>();
+  #built: Promise<void> | undefined;
   #requests = 0;
   #stopping = false;
 
@@ -62,19 +63,33 @@ export class Supervisor {
     this.#o = options;
   }
 
-  /** @throws MillraceError what kept a worker from starting; the others are stopped then */
-  async start(): Promise<void> {
+  /** Makes the workers, which load and build while the caller does other things. `start` does it too. */
+  open(): void {
+    if (this.#built !== undefined) return;
     for (let id = 0; id < this.#o.workers; id++) this.#seats.push(this.#seat(id, false));
     for (const id of this.#o.orphans ?? []) this.#seats.push(this.#seat(id, true));
+    this.#built = this.#all('built');
+    // `start` hears of it.
+    this.#built.catch(() => undefined);
+  }
+
+  /** @throws MillraceError what kept a worker from starting; the others are stopped then */
+  async start(): Promise<void> {
+    this.open();
     try {
-      await this.#all('built');
+      await this.#built;
       for (const seat of this.#seats) this.#send(seat, { type: 'start' });
       await this.#all('started');
     } catch (error) {
-      this.#stopping = true;
-      await Promise.all(this.#seats.map((seat) => seat.thread.terminate()));
+      await this.abandon();
       throw error;
     }
+  }
+
+  /** Ends workers that were never started. */
+  async abandon(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#seats.map((seat) => seat.thread.terminate()));
   }
 
   #seat(id: number, isOrphan: boolean): Seat {

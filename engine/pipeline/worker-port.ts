@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { loadConfig, loadConfigText, type LoadedConfig } from '../config/load.ts';
 import { codeOf, messageOf } from '../errors.ts';
+import { kernelState, useKernel } from '../events/kernel/kernel.ts';
 import type { Registry } from '../registry.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { createLog } from '../telemetry/log.ts';
@@ -45,6 +46,11 @@ async function build(
   const options = { workerId: worker.id, ...(configType === undefined ? {} : { type: configType }) };
   const config = configText === undefined ? loadConfig(configPath, options) : loadConfigText(configPath, configText, options);
   const log = createLog(setup.logLevel, worker.count > 1 ? { worker: worker.id } : {});
+  if (setup.kernel === 'off') useKernel(false);
+  const kernel = kernelState();
+  // Once, not for each worker.
+  if ((kernel === 'missing' || kernel === 'failed') && worker.id === 0)
+    log.warn({ kernel }, 'no WebAssembly kernel: plain code does its work, more slowly');
   const { entranceLog, stateDir } = await openLog({ setup, config, registry: parts.registry, log });
   return Pipeline.build({
     root: config.root,
