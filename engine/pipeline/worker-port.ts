@@ -125,4 +125,3 @@ async function follow(message: ToWorker, { pipeline, isOrphan, abort, say, port 
       return port.close();
   }
 }
-
