@@ -7,6 +7,7 @@ import { RuleScheduler, type RuleStatus } from '../alerts/schedule.ts';
 import { ruleStore } from '../alerts/store.ts';
 import { ZabbixFeed } from '../alerts/zabbix/feed.ts';
 import type { Definition, Log } from '../engine/component.ts';
+import type { Section } from '../engine/config/model.ts';
 import { MemoryLog } from '../engine/log/memory-log.ts';
 import type { Origin } from '../engine/log/entrance-log.ts';
 import { mergedBatch, MetricMerger, type MergedInterval, type MergeRule } from '../engine/metrics/merger.ts';
@@ -69,6 +70,12 @@ export interface DaemonStatus {
 const MERGE_TICK_MS = 250;
 const SHUTDOWN_MS = 30_000;
 
+/** Whether anything in the chains keeps state over events. */
+function hasConsumers({ sections, params }: Section): boolean {
+  const type = params.get('@type')?.value ?? params.get('type')?.value;
+  return (typeof type === 'string' && REGISTRY.find(['consumer'], type) !== undefined) || sections.some(hasConsumers);
+}
+
 export class Daemon {
   readonly #o: DaemonOptions;
   readonly log: Log;
@@ -105,9 +112,18 @@ export class Daemon {
       if (keeps) this.#dataDir = takeDataDir(dataDir ?? dataDirOf(configuration.system.root_dir));
       const orphans = this.#dataDir === undefined ? [] : orphansIn(this.#dataDir.path, this.#workers());
       const workers = [...Array.from({ length: this.#workers() }, (_, id) => id), ...orphans];
-      this.#merger = new MetricMerger(await this.#mergeRules(), workers);
-      this.#startRules();
-      await this.#startWorkers(orphans);
+      const supervisor = this.#supervise(orphans);
+      // The workers load while this thread looks for what is to be merged.
+      supervisor.open();
+      try {
+        this.#merger = new MetricMerger(await this.#mergeRules(), workers);
+        this.#startRules();
+      } catch (error) {
+        await supervisor.abandon();
+        throw error;
+      }
+      this.#supervisor = supervisor;
+      await supervisor.start();
       await this.#startControl();
     } catch (error) {
       await this.stop(0);
@@ -116,9 +132,10 @@ export class Daemon {
     this.#timer = systemClock.every(MERGE_TICK_MS, () => this.#flush(this.#merger?.takeComplete() ?? []));
   }
 
-  /** The same pipeline as the workers', inert: tells which consumers publish, and finds what cannot be built. */
+  /** The same pipeline as the workers', inert: tells which consumers publish. Without any, its parts are not even loaded here. */
   async #mergeRules(): Promise<Map<string, MergeRule>> {
     const { configuration } = this.#o;
+    if (!hasConsumers(configuration.loaded.root)) return new Map();
     const pipeline = await Pipeline.build({
       root: configuration.loaded.root,
       isFluentd: configuration.loaded.isFluentd,
@@ -167,11 +184,11 @@ export class Daemon {
     this.#scheduler.start();
   }
 
-  async #startWorkers(orphans: readonly number[]): Promise<void> {
+  #supervise(orphans: readonly number[]): Supervisor {
     const { configuration, onCrash, onEnded } = this.#o;
     const { source, system } = configuration;
     const suffix = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
-    const supervisor = new Supervisor({
+    return new Supervisor({
       entry: new URL(`./worker.${suffix}`, import.meta.url),
       workers: this.#workers(),
       setup: {
@@ -180,6 +197,7 @@ export class Daemon {
         configType: source.type,
         dataDir: this.#dataDir?.path,
         logLevel: this.#logLevel(),
+        kernel: system.kernel,
         watch: this.#o.onWatch !== undefined,
         logLimitBytes: system.log_limit_size === undefined ? undefined : Math.floor(system.log_limit_size / this.#workers()),
       },
@@ -194,8 +212,6 @@ export class Daemon {
         onEnded?.();
       },
     });
-    this.#supervisor = supervisor;
-    await supervisor.start();
   }
 
   #take(part: PublishedPart): void {

@@ -9,16 +9,14 @@ const FOLDERS = ['engine', 'collectors', 'plugins', 'shippers', 'alerts', 'dashb
 /** What the sources are next to and nobody reads at run time. */
 const NOT_COPIED = /\.(?:ts|md)$|\/testdata\/|\/assembly\//;
 
+function run(...args: readonly string[]): void {
+  const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 70);
+}
+
 rmSync(TARGET, { recursive: true, force: true });
-const compiler = spawnSync(
-  process.execPath,
-  [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json', '--outDir', TARGET],
-  {
-    cwd: ROOT,
-    stdio: 'inherit',
-  },
-);
-if (compiler.status !== 0) process.exit(compiler.status ?? 70);
+run(join(ROOT, 'scripts', 'kernel.ts'), '--if-changed');
+run(join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json', '--outDir', TARGET);
 
 const assets = FOLDERS.flatMap((folder) => globSync(`${folder}/**/*.*`, { cwd: ROOT })).filter((file) => !NOT_COPIED.test(file));
 for (const file of assets) {

@@ -34,6 +34,11 @@ export const systemConfig = z
     workers: integer({ min: 1, max: 64 }).default(1).describe('Number of pipeline workers.'),
     root_dir: text().optional().describe('Directory of everything that is kept on disk.'),
     log_level: oneOf(LOG_LEVELS).default('info').describe('Least severe level that is logged.'),
+    kernel: oneOf(['on', 'off'])
+      .default('on')
+      .describe(
+        'Whether events are written and searched by the WebAssembly kernel; off: by plain code, slower, with the same outcome.',
+      ),
     log_limit_size: size({ min: 1024 * 1024 })
       .optional()
       .describe('Size of the entrance log at which sources are held back.'),
