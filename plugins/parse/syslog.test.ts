@@ -78,6 +78,21 @@ describe('syslog', () => {
     });
   }
 
+  test('seconds of one minute, and texts that only look like one', () => {
+    const parser = make({});
+    for (const [text, want] of [
+      ['22:13:20', NOW],
+      ['22:13:59', NOW + 39],
+      ['22:13:00', NOW - 20],
+      ['22:13:60', NOW + 40],
+      ['22:13:61', undefined],
+      ['22:13:0x', NOW - 20],
+      ['22:14:01', NOW + 41],
+      ['22:14:01', NOW + 41],
+    ] as const)
+      assert.equal(runParser(parser, `Nov 14 ${text} h a: m`).events[0]?.seconds, want);
+  });
+
   test("December's lines that come in January are of last year", () => {
     const january = Date.UTC(2024, 0, 1, 0, 5) / 1000;
     const parser = make({}, january);

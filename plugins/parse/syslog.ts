@@ -87,7 +87,9 @@ function legacyReader(parsed: Config, isString: boolean, now: () => number): Rea
   const hasFixedTime = isString && (config.time_format === LEGACY_TIME || config.time_format === `${LEGACY_TIME}.%N`);
   const write = writer(parsed, rules, ['host', 'ident', 'pid', 'message']);
   const hasYear = config.time_type !== 'string' || /^%iso8601$|%[-_0^#]?\d*[YyCGsQcDFxv+]/.test(config.time_format);
-  const readTime = hasYear ? rules.readTime : lastYears(byteTimeParser({ ...config, format: config.time_format, now }), now);
+  const readTime = hasYear
+    ? rules.readTime
+    : lastYears(byteTimeParser({ ...config, format: config.time_format, now }), config.time_format, now);
   return (bytes, end, parts, into) => {
     if (!(hasFixedTime ? scan.readTimeBytes(bytes, end, parts) : scan.readTimeWords(bytes, end, parts, words)))
       return FAILURE.pattern;
@@ -172,28 +174,48 @@ const LONGEST_CACHED = 32;
  * Times without a year: that of now, or the last one. Fluentd has the present year only, which dates the lines that
  * come late at New Year a year ahead. Lines of one second carry the same text, so the last one is kept.
  */
-function lastYears(parser: ByteTimeParser, now: () => number): Rules['readTime'] {
+function lastYears(parser: ByteTimeParser, format: string, now: () => number): Rules['readTime'] {
   const last = new Uint8Array(LONGEST_CACHED);
   let length = -1;
   const time = { seconds: 0, nanoseconds: 0 };
-  const isLast = (b: Uint8Array, end: number): boolean => {
-    for (let n = 1; n <= length; n++) if (b[end - n] !== last[length - n]) return false;
+  const endsInSeconds = format.endsWith(':%S');
+  /** How many bytes at the end differ from the last text; 3 for more than two. */
+  const differing = (b: Uint8Array, start: number): number => {
+    for (let n = 0; n < length - 2; n++) if (b[start + n] !== last[n]) return 3;
+    return b[start + length - 2] !== last[length - 2] ? 2 : b[start + length - 1] === last[length - 1] ? 0 : 1;
+  };
+  const isSecond = (b: Uint8Array, at: number): boolean => {
+    const [tens, ones] = [b[at] as number, b[at + 1] as number];
+    return tens >= 48 && tens < 54 && ones >= 48 && ones < 58;
+  };
+  const read = (b: Uint8Array, start: number, end: number): boolean => {
+    length = -1;
+    if (!parser.parse(b, start, end, time)) return false;
+    if (time.seconds > now() / 1000 + AHEAD_SECONDS) {
+      const date = new Date(time.seconds * 1000);
+      time.seconds = date.setUTCFullYear(date.getUTCFullYear() - 1) / 1000;
+    }
+    if (end - start < 2 || end - start > LONGEST_CACHED) return true;
+    length = end - start;
+    for (let n = 0; n < length; n++) last[n] = b[start + n] as number;
     return true;
   };
   return (into, b, start, end) => {
-    if (end - start !== length || !isLast(b, end)) {
-      length = -1;
-      if (!parser.parse(b, start, end, time)) return false;
-      if (time.seconds > now() / 1000 + AHEAD_SECONDS) {
-        const date = new Date(time.seconds * 1000);
-        time.seconds = date.setUTCFullYear(date.getUTCFullYear() - 1) / 1000;
-      }
-      if (end - start <= LONGEST_CACHED) {
-        length = end - start;
-        for (let n = 0; n < length; n++) last[n] = b[start + n] as number;
-      }
+    const differs = end - start === length ? differing(b, start) : 3;
+    if (differs === 0) into.time(time.seconds, time.nanoseconds);
+    else if (differs < 3 && endsInSeconds && isSecond(b, end - 2) && isSecond(last, length - 2)) {
+      // Another second of the same minute.
+      const [before, at] = [secondAt(last, length - 2), secondAt(b, end - 2)];
+      time.seconds += at - before;
+      last[length - 2] = b[end - 2] as number;
+      last[length - 1] = b[end - 1] as number;
+      into.time(time.seconds, time.nanoseconds);
+    } else {
+      if (!read(b, start, end)) return false;
+      into.time(time.seconds, time.nanoseconds);
     }
-    into.time(time.seconds, time.nanoseconds);
     return true;
   };
 }
+
+const secondAt = (b: Uint8Array, at: number): number => (b[at] as number) * 10 + (b[at + 1] as number);

@@ -76,6 +76,32 @@ describe('examples', { concurrency: 2 }, () => {
     await finish(running);
   });
 
+  test('http-syslog-java-to-stdout.conf', async () => {
+    const log = join(folder, 'app.log');
+    writeFileSync(log, '2025-03-03 10:00:00 [main] ERROR 支付失败\n\tat cn.shop.Pay.charge(Pay.java:42)\n');
+    const running = await start('http-syslog-java-to-stdout.conf', { JAVA_LOG: log, HTTP_PORT: '0', SYSLOG_PORT: '0' });
+    const url = `http://127.0.0.1:${await portOf(running, 'http')}/app.web`;
+    const headers = { 'content-type': 'application/json' };
+    assert.equal((await fetch(url, { method: 'POST', headers, body: '{"message":"订单"}' })).status, 200);
+    assert.equal((await fetch(url, { method: 'POST', headers, body: '{' })).status, 400);
+    const client = createSocket('udp4');
+    const message = '<134>1 2025-03-03T10:00:00Z web1 pay 7 - - 余额不足';
+    await new Promise<unknown>(
+      (done) => void portOf(running, 'syslog').then((port) => client.send(message, port, '127.0.0.1', done)),
+    );
+    client.close();
+    const out = await eventually('three events', WAIT_MS, () =>
+      Promise.resolve(running.out().trim().split('\n').length >= 3 ? running.out() : undefined),
+    );
+    assert.match(out, /\{"message":"订单"/);
+    assert.match(out, /"ident":"pay".*"message":"余额不足".*"severity":"info"/);
+    assert.match(out, /"message":"支付失败\\n\\tat cn\.shop\.Pay\.charge\(Pay\.java:42\)"/);
+    const { imbalances } = await running.status();
+    assert.deepEqual(imbalances, []);
+    const { code, err } = await running.stop();
+    assert.equal(code, 0, err);
+  });
+
   test('statsd-to-graphite.yaml', async () => {
     let points = '';
     const sockets = new Set<Socket>();
