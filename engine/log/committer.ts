@@ -156,6 +156,8 @@ export class Committer {
         await this.#write(block);
         continue;
       }
+      // It may have been written before one in front of it had to be written again.
+      this.#wrote(block.position + block.written);
       if (this.#blocks.length === 1) break;
       this.#blocks.shift();
       this.#retained.push(block);
@@ -181,11 +183,17 @@ export class Committer {
     metrics.log_writes++;
     metrics.log_written_bytes += taken;
     block.written = written + taken;
-    this.#written = position + block.written;
-    segment.end = Math.max(segment.end, this.#written);
+    segment.end = Math.max(segment.end, position + block.written);
     this.#dirty.add(segment);
     this.#resume();
-    this.#os.settle(this.#written);
+    this.#wrote(position + block.written);
+  }
+
+  /** All before that position is written. */
+  #wrote(end: Position): void {
+    if (end <= this.#written) return;
+    this.#written = end;
+    this.#os.settle(end);
     this.#settle();
     this.#o.onMoved();
   }
@@ -217,6 +225,8 @@ export class Committer {
 
   async #sync(): Promise<void> {
     this.#syncedAt = this.#o.clock.now();
+    // As in `#run`: with nothing to sync it would end before it is noted that it is under way.
+    await Promise.resolve();
     const began = performance.now();
     const target = this.#written;
     const segments = [...this.#dirty];

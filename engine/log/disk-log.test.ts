@@ -7,9 +7,9 @@ import { LOG_CASES } from './log.cases.ts';
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 describe('the log on disk', () => {
-  for (const { name, run } of LOG_CASES)
-    test(name, () =>
-      run(async ({ clock = new FakeClock(), limitBytes = 1 << 20 } = {}) => ({
+  for (const one of LOG_CASES)
+    test(one.name, () =>
+      one.run(async ({ clock = new FakeClock(), limitBytes = 1 << 20 } = {}) => ({
         clock,
         log: await openDiskLog({
           directory: '/log',

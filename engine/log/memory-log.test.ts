@@ -4,9 +4,9 @@ import { LOG_CASES } from './log.cases.ts';
 import { MemoryLog } from './memory-log.ts';
 
 describe('the log in memory', () => {
-  for (const { name, run } of LOG_CASES)
-    test(name, () =>
-      run(({ clock = new FakeClock(), limitBytes = 1 << 20 } = {}) =>
+  for (const one of LOG_CASES)
+    test(one.name, () =>
+      one.run(({ clock = new FakeClock(), limitBytes = 1 << 20 } = {}) =>
         Promise.resolve({ clock, log: new MemoryLog(clock, limitBytes, 7n) }),
       ),
     );

@@ -38,7 +38,8 @@ export class SimulatedDisk implements Disk {
   /** Names as they are, and as they are on the plate. */
   #names = new Map<string, Inode>();
   #safeNames = new Map<string, Inode>();
-  #pending: (() => void)[] = [];
+  /** Does it; what comes back answers whoever waits. */
+  #pending: (() => () => void)[] = [];
   #isDead = false;
   operations = 0;
   /** Bytes that all files together may take. */
@@ -61,7 +62,7 @@ export class SimulatedDisk implements Disk {
   /** Ends the n-th of those that are under way. @returns false when there is none */
   step(n = 0): boolean {
     const [end] = this.#pending.splice(n % Math.max(1, this.#pending.length), 1);
-    end?.();
+    end?.()();
     return end !== undefined;
   }
 
@@ -89,9 +90,8 @@ export class SimulatedDisk implements Disk {
    */
   crash(kind: 'process' | 'power'): SimulatedDisk {
     // What is under way may still be done by the system.
-    while (this.#pending.length > 0 && this.#random() < 0.5) this.step();
+    for (const end of this.#pending.splice(0)) if (this.#random() < 0.5) end();
     this.#isDead = true;
-    this.#pending = [];
     const after = new SimulatedDisk({ random: this.#random, isManual: this.isManual });
     if (kind === 'process') {
       for (const [path, inode] of this.#names) after.put(path, inode.content);
@@ -145,17 +145,20 @@ export class SimulatedDisk implements Disk {
     if (this.#isDead) return new Promise(() => undefined);
     const code = this.fault?.({ number, kind, path });
     return new Promise((resolve, reject) => {
-      const done = (): void => {
-        if (this.#isDead) return;
-        if (code !== undefined) return reject(failure(code, kind, path));
+      const done = (): (() => void) => {
+        if (code !== undefined) return () => reject(failure(code, kind, path));
         try {
-          resolve(end());
+          const result = end();
+          return () => resolve(result);
         } catch (error) {
-          reject(error as Error);
+          return () => reject(error as Error);
         }
       };
       if (this.isManual) this.#pending.push(done);
-      else queueMicrotask(done);
+      else
+        queueMicrotask(() => {
+          if (!this.#isDead) done()();
+        });
     });
   }
 
@@ -233,7 +236,7 @@ export class SimulatedDisk implements Disk {
   syncDirectory(path: string): Promise<void> {
     return this.#begin('syncDirectory', path, () => {
       if (this.ignoresSync.directory) return;
-      for (const name of [...this.#safeNames.keys()])
+      for (const name of this.#safeNames.keys())
         if (dirname(name) === path && !this.#names.has(name)) this.#safeNames.delete(name);
       for (const [name, inode] of this.#names) if (dirname(name) === path) this.#safeNames.set(name, inode);
     });
