@@ -139,6 +139,25 @@ describe('the stream', () => {
     );
   });
 
+  test('a large message byte by byte is copied a bounded number of times', () => {
+    const bytes = pack(['t', 1, { big: Array.from({ length: 1000 }, () => 'x'.repeat(200)) }]);
+    const connection = new ForwardConnection(
+      { ...LIMITS, messageBytes: 1 << 20 },
+      { request: () => undefined, oddity: () => undefined },
+      () => NOW,
+    );
+    let copied = 0;
+    let kept = 0;
+    for (let at = 0; at < bytes.length; at++) {
+      connection.push(bytes.subarray(at, at + 1));
+      copied++;
+      if (connection.keptBytes > kept) copied += kept;
+      kept = connection.keptBytes;
+    }
+    assert.equal(kept, 0);
+    assert.ok(copied < bytes.length * 4, `${copied} bytes copied for ${bytes.length}`);
+  });
+
   test('a message beyond the limit is read past, in whatever pieces, and the next one is kept', () => {
     const bytes = Buffer.concat([pack(['t', 1, { big: 'x'.repeat(5000) }, { chunk: 'c' }]), pack(['t', 1, { small: 1 }])]);
     for (const size of [1, 7, 100, 100_000]) {

@@ -2,6 +2,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { closeServer, listenError } from '../../engine/net/listen.ts';
+import { Lines } from './lines.ts';
 
 export interface ListenOptions {
   readonly bind: string;
@@ -91,46 +92,6 @@ export async function listenTcp(options: TcpOptions, onPacket: (packet: Buffer) 
     server.listen({ host: bind, port }, resolve);
   });
   return { address: bind, port: portOf(server), close: () => closeServer(server, sockets) };
-}
-
-const LF = 0x0a;
-
-class Lines {
-  #rest: Buffer = Buffer.alloc(0);
-  #isSkipping = false;
-  readonly #maxLine: number;
-  readonly #onPacket: (packet: Buffer) => void;
-
-  constructor(maxLine: number, onPacket: (packet: Buffer) => void) {
-    this.#maxLine = maxLine;
-    this.#onPacket = onPacket;
-  }
-
-  push(chunk: Buffer): void {
-    let from = 0;
-    if (this.#isSkipping) {
-      const lf = chunk.indexOf(LF);
-      if (lf < 0) return;
-      this.#isSkipping = false;
-      from = lf + 1;
-    }
-    const last = chunk.lastIndexOf(LF);
-    if (last >= from) {
-      const head = chunk.subarray(from, last + 1);
-      this.#onPacket(this.#rest.length > 0 ? Buffer.concat([this.#rest, head]) : head);
-      this.#rest = Buffer.from(chunk.subarray(last + 1));
-    } else this.#rest = Buffer.concat([this.#rest, chunk.subarray(from)]);
-    if (this.#rest.length > this.#maxLine) {
-      // Handed over although it is not whole: the parser counts it as one bad line.
-      this.end();
-      this.#isSkipping = true;
-    }
-  }
-
-  end(): void {
-    if (this.#rest.length > 0) this.#onPacket(this.#rest);
-    this.#rest = Buffer.alloc(0);
-  }
 }
 
 function portOf(server: Server): number {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Aggregate } from '../../engine/metrics/aggregate.ts';
 import type { FuzzTarget } from '../../engine/testing/fuzz.ts';
+import { Lines } from './lines.ts';
 import { StatsdParser } from './parse.ts';
 
 /** A parser that remembers the names it has seen, as in a server that runs for long, within small limits. */
@@ -31,6 +32,34 @@ export const fuzzTargets: readonly FuzzTarget[] = [
       if (++inputs % 1000 === 0)
         for (const { timer } of aggregate.flush(ALL).series) if (typeof timer === 'object') timer.release();
       return `${parser.lines} ${parser.bad} ${parser.refused} ${parser.events} ${fresh.size}`;
+    },
+  },
+  {
+    name: 'statsd/stream',
+    seeds: [
+      'logins:1|c\nlogins:2|c\n',
+      `${'x'.repeat(64)}\na:1|c`,
+      `${'x'.repeat(65)}\na:1|c`,
+      `a:1|c\n${'订单'.repeat(40)}`,
+      '\n\n',
+    ],
+    words: ['\n', 'x'.repeat(60)],
+    run(bytes) {
+      // Short lines are the same in whatever pieces; of long ones no more than the limit and a piece is handed over.
+      const read = (size: number): number[] => {
+        const got: number[] = [];
+        const lines = new Lines(64, (packet) => {
+          assert.ok(packet.length > 0);
+          got.push(packet.length);
+        });
+        for (let at = 0; at < bytes.length; at += size) lines.push(bytes.subarray(at, at + size));
+        lines.end();
+        return got;
+      };
+      for (const length of read(1)) assert.ok(length <= 65);
+      const total = read(7).reduce((sum, length) => sum + length, 0);
+      assert.ok(total <= bytes.length);
+      return total === bytes.length ? 'all' : 'cut';
     },
   },
 ];
