@@ -40,6 +40,14 @@ describe('frames of the sender protocol', () => {
     );
   });
 
+  test('an answer that comes byte by byte', () => {
+    const payload = Buffer.alloc(300_000, 'x');
+    const frame = encodeFrame(payload);
+    const reader = new FrameReader();
+    for (let at = 0; at < frame.length - 1; at++) assert.equal(reader.push(frame.subarray(at, at + 1)), undefined);
+    assert.deepEqual(reader.push(frame.subarray(-1)), { flags: 1, payload });
+  });
+
   const head = (flags: number, ...numbers: number[]): Buffer => {
     const bytes = Buffer.alloc(5 + numbers.length * 4);
     bytes.write('ZBXD');

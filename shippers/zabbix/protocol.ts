@@ -1,4 +1,5 @@
 import { deflateSync, inflateSync } from 'node:zlib';
+import { ByteWriter } from '../../engine/events/byte-writer.ts';
 
 /*
  * The frame, in both directions (little-endian):
@@ -14,6 +15,8 @@ const MAGIC = Buffer.from('ZBXD');
 const FLAG_PROTOCOL = 0x01;
 const FLAG_ZLIB = 0x02;
 const FLAG_LARGE = 0x04;
+/** Of the large form. */
+const HEAD_BYTES_MAX = 21;
 
 /** A reply is about 100 bytes; this bounds what a hostile or mistaken peer can make us hold. */
 export const REPLY_BYTES_MAX = 16 * 1024 * 1024;
@@ -105,11 +108,13 @@ export function encodeRequest(items: readonly SenderItem[]): string {
   });
 }
 
-/** Collects the bytes of one frame as they arrive; bytes after it are ignored. */
+/**
+ * Collects the bytes of one frame as they arrive; bytes after it are ignored. A byte is copied a bounded number of times
+ * and takes at most two of memory, even when they come one by one.
+ */
 export class FrameReader {
   readonly #limit: number;
-  #parts: Buffer[] = [];
-  #size = 0;
+  readonly #bytes = new ByteWriter(0);
 
   constructor(limit: number = REPLY_BYTES_MAX) {
     this.#limit = limit;
@@ -117,9 +122,9 @@ export class FrameReader {
 
   /** @returns the frame when it is complete, a failure, or undefined while bytes are missing */
   push(chunk: Uint8Array): Frame | SenderFailure | undefined {
-    this.#parts.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-    this.#size += chunk.byteLength;
-    const head = this.#head();
+    this.#bytes.raw(chunk);
+    const { bytes, length: size } = this.#bytes;
+    const head = bytes.subarray(0, Math.min(size, HEAD_BYTES_MAX));
     const seen = Math.min(head.length, 4);
     if (head.compare(MAGIC, 0, seen, 0, seen) !== 0)
       return failure('protocol', 'the answer is not of the Zabbix sender protocol');
@@ -128,7 +133,7 @@ export class FrameReader {
     if ((flags & FLAG_PROTOCOL) === 0 || (flags & ~(FLAG_PROTOCOL | FLAG_ZLIB | FLAG_LARGE)) !== 0)
       return failure('protocol', `the answer has unknown flags 0x${flags.toString(16).padStart(2, '0')}`);
     const isLarge = (flags & FLAG_LARGE) !== 0;
-    const headBytes = isLarge ? 21 : 13;
+    const headBytes = isLarge ? HEAD_BYTES_MAX : 13;
     if (head.length < headBytes) return undefined;
     const length = isLarge ? head.readBigUInt64LE(5) : BigInt(head.readUInt32LE(5));
     const second = isLarge ? head.readBigUInt64LE(13) : BigInt(head.readUInt32LE(9));
@@ -136,25 +141,17 @@ export class FrameReader {
     if (length > BigInt(this.#limit) || (isCompressed && second > BigInt(this.#limit)))
       return failure('too-large', `the answer announces more than ${this.#limit} bytes`);
     const end = headBytes + Number(length);
-    if (this.#size < end) return undefined;
-    const body = Buffer.concat(this.#parts).subarray(headBytes, end);
+    if (size < end) return undefined;
+    const body = bytes.subarray(headBytes, end);
     return isCompressed ? inflate(flags, body, Number(second)) : { flags, payload: body };
   }
 
   /** What it means that the peer closed before a whole frame had come. */
   end(): SenderFailure {
-    return this.#size === 0
+    const { length } = this.#bytes;
+    return length === 0
       ? failure('closed', 'the connection was closed without an answer')
-      : failure('truncated', `the answer ended after ${this.#size} bytes`);
-  }
-
-  /** The first 21 bytes at most, whatever way they were cut on the wire. */
-  #head(): Buffer {
-    const first = this.#parts[0];
-    if (first !== undefined && (first.length >= 21 || this.#parts.length === 1)) return first.subarray(0, 21);
-    // Parts below 21 bytes are joined, so that a peer sending byte by byte costs no more than its bytes.
-    if (this.#size <= 4096) this.#parts = [Buffer.concat(this.#parts)];
-    return (this.#parts[0] ?? Buffer.alloc(0)).subarray(0, 21);
+      : failure('truncated', `the answer ended after ${length} bytes`);
   }
 }
 
