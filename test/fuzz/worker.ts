@@ -28,10 +28,10 @@ if (parentPort !== null) {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const targets = await collectTargets();
-  port.on('message', ({ name, seed, seconds, inputs, only }: Order) => {
+  const carryOut = async ({ name, seed, seconds, inputs, only }: Order): Promise<void> => {
     const found = targets.find(({ target }) => target.name === name);
     if (found === undefined) throw new Error(`there is no target ${name}`);
-    const report = fuzzOne(only === undefined ? found.target : { ...found.target, seeds: [only] }, {
+    const report = await fuzzOne(only === undefined ? found.target : { ...found.target, seeds: [only] }, {
       seed,
       seconds,
       inputs,
@@ -46,6 +46,7 @@ if (parentPort !== null) {
     // 0: at nothing.
     Atomics.store(heads, 0, 0);
     port.postMessage({ name, report } satisfies Answer);
-  });
+  };
+  port.on('message', (order: Order) => void carryOut(order));
   port.postMessage('ready');
 }
