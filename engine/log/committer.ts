@@ -168,11 +168,12 @@ export class Committer {
   }
 
   async #write(block: Block): Promise<void> {
-    const { segment, position, written } = block;
+    // Up to here frames are whole: more may come while it is written.
+    const { segment, position, written, filled } = block;
     const { metrics } = this;
     let taken: number;
     try {
-      taken = await segment.file.write(block.bytes, written, block.filled, position + written - segment.base);
+      taken = await segment.file.write(block.bytes, written, filled, position + written - segment.base);
     } catch (error) {
       metrics.log_write_errors++;
       this.#stall(error);
@@ -186,7 +187,8 @@ export class Committer {
     segment.end = Math.max(segment.end, position + block.written);
     this.#dirty.add(segment);
     this.#resume();
-    this.#wrote(position + block.written);
+    // A short write may have ended within a frame that several batches share: it holds none of them until it is whole.
+    if (block.written === filled) this.#wrote(position + filled);
   }
 
   /** All before that position is written. */
