@@ -2,6 +2,7 @@
 import type * as z from 'zod';
 import type { Kind, Registered } from '../component.ts';
 import { compilePattern } from '../pipeline/match-pattern.ts';
+import { injectConfig } from '../inject.ts';
 import type { Param, Problem, Section } from './model.ts';
 import { sortedByPlace, suggest } from './problems.ts';
 import { childSections, paramText, sectionToInput } from './section.ts';
@@ -60,7 +61,7 @@ const KNOWN_SECTIONS: Record<Place, readonly string[]> = {
 const BUILT_IN = new Set(['copy', 'relabel']);
 /** What a section of an output may hold beside what its component declares. */
 /** What the engine reads of an output and of a source, beside what its schema knows. */
-const OUTPUT_READS = ['buffer', 'secondary'];
+const OUTPUT_READS = ['buffer', 'secondary', 'inject'];
 const SOURCE_READS = ['durability'];
 const DURABILITY = ['memory', 'os', 'fsync'];
 
@@ -151,6 +152,8 @@ class Check {
     if (type === 'copy' && childSections(section, 'store').length === 0)
       this.#report(section, 'error', 'copy needs at least one <store>');
     for (const buffer of childSections(section, 'buffer')) this.#buffer(buffer);
+    for (const inject of childSections(section, 'inject'))
+      this.problems.push(...validateSection(inject, { name: '<inject>', config: injectConfig }).problems);
     for (const store of childSections(section, 'store')) await this.#output(store);
     for (const secondary of childSections(section, 'secondary'))
       if (paramText(secondary, '@type') !== undefined) await this.#component(secondary, ['output']);

@@ -12,7 +12,9 @@ import { MillraceError } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
 import type { EntranceLog, Level } from '../log/entrance-log.ts';
 import { isSpooled, LEVELS, levelOf, type Durability } from './durability.ts';
-import type { Account } from '../telemetry/accounts.ts';
+import { injectConfig, makeInjector } from '../inject.ts';
+import { Account } from '../telemetry/accounts.ts';
+import type { FilterNode } from './filter-run.ts';
 import type { Made, Maker } from './make.ts';
 import { compilePattern } from './match-pattern.ts';
 import type { Rule, Target } from './router.ts';
@@ -163,7 +165,7 @@ export class Builder {
     const made = await this.#maker.make<Output | Consumer>(section, ['output', 'consumer'], (ctx) => this.#consumerContext(ctx));
     if (made === undefined) return [];
     if (made.kind === 'consumer') return [{ kind: 'consumer', node: this.#consumer(made as Made<Consumer>) }];
-    return [{ kind: 'output', runner: await this.#output(section, made as Made<Output>) }];
+    return [{ kind: 'output', runner: await this.#output(section, made as Made<Output>), inject: this.#inject(section, made) }];
   }
 
   async #output(section: Section, made: Made<Output>): Promise<OutputRunner> {
@@ -199,6 +201,14 @@ export class Builder {
     });
     this.#built.outputs.push({ made, runner });
     return runner;
+  }
+
+  #inject(section: Section, { id, log }: Made): FilterNode | undefined {
+    const [inject] = childSections(section, 'inject');
+    if (inject === undefined) return undefined;
+    const config = injectConfig.parse(sectionToInput(inject));
+    const process = makeInjector(config, this.#maker.around.worker.id);
+    return { id: `${id}.inject`, filter: { reads: [], process }, account: new Account(), log };
   }
 
   /** `<secondary>`; without a `@type` it is of the type that it stands in for. */

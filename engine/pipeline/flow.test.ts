@@ -125,3 +125,21 @@ test('spool false: the source is told when the outputs have its events', async (
   assert.deepEqual(acks, [undefined]);
   await bench.pipeline.stop();
 });
+
+test('<inject>: one output gets the fields, the other does not', async () => {
+  const conf = TWO.replace('@id slow', '@id slow\n    <inject>\n      tag_key tag\n      worker_id_key worker\n    </inject>');
+  const bench = await openBench(conf, { filters: { mark: () => undefined } });
+  bench.feed('t', [{ n: 1 }]);
+  await settle(bench, 'slow', 1);
+  assert.deepEqual(
+    [bench.kept('fast'), bench.kept('slow')].map((events) => events.map(({ record }) => record)),
+    [[{ n: 1 }], [{ n: 1, tag: 't', worker: 0 }]],
+  );
+  assert.deepEqual(
+    bench.kept('fast').map(({ id }) => id),
+    bench.kept('slow').map(({ id }) => id),
+    'it is the same event',
+  );
+  assert.deepEqual(bench.imbalances(), []);
+  await bench.pipeline.stop();
+});

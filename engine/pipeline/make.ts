@@ -54,7 +54,7 @@ export interface Made<C = unknown> {
 
 /** Sections and parameters that the engine reads itself. */
 const ENGINE_READS: Readonly<Partial<Record<Kind, readonly string[]>>> = {
-  output: ['buffer', 'secondary'],
+  output: ['buffer', 'secondary', 'inject'],
   source: ['durability'],
 };
 

@@ -7,7 +7,12 @@ import { Account } from '../telemetry/accounts.ts';
 import { FilterRunner, Ordinals, batchesOf, type ConsumerNode, type FilterNode } from './filter-run.ts';
 
 export type Target =
-  | { readonly kind: 'output'; readonly runner: OutputRunner }
+  | {
+      readonly kind: 'output';
+      readonly runner: OutputRunner;
+      /** `<inject>`: puts fields into the events of this output only. */
+      readonly inject: FilterNode | undefined;
+    }
   | { readonly kind: 'consumer'; readonly node: ConsumerNode }
   | { readonly kind: 'relabel'; readonly label: string };
 
@@ -139,7 +144,8 @@ export class Router {
       switch (target.kind) {
         case 'output': {
           const ticket = tickets.get(target.runner);
-          if (ticket !== undefined) target.runner.take(batch, ticket);
+          const filled = ticket === undefined ? undefined : this.#injected(target.inject, batch);
+          if (ticket !== undefined && filled !== undefined) target.runner.take(filled, ticket);
           isTaken = true;
           break;
         }
@@ -156,6 +162,10 @@ export class Router {
     }
     if (isTaken) account.out += batch.count;
     else account.drop(chain.targets.length > 0 ? 'relabelled' : 'no output in this worker', batch.count);
+  }
+
+  #injected(inject: FilterNode | undefined, batch: Batch): Batch | undefined {
+    return inject === undefined ? batch : this.#filters.run([inject], batch, undefined).batch;
   }
 
   #drop(count: number, reason: string): void {

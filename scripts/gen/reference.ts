@@ -21,7 +21,7 @@ const KINDS = {
 export function renderReference(all: readonly Found[]): Map<string, string> {
   const pages = new Map<string, string>();
   const index = [
-    `<!-- ${HEAD} -->\n# Reference\n\nEvery component, from its own declaration. And what is no component: [system](system.md), [buffer](buffer.md), [rules](alerts.md), [targets](targets.md), [error codes](errors.md), [metrics](metrics.md), [limits](limits.md).\n`,
+    `<!-- ${HEAD} -->\n# Reference\n\nEvery component, from its own declaration. And what is no component: [system](system.md), [buffer](buffer.md), [inject](inject.md), [rules](alerts.md), [targets](targets.md), [error codes](errors.md), [metrics](metrics.md), [limits](limits.md).\n`,
   ];
   for (const kind of Object.keys(KINDS) as Kind[]) {
     const ofKind = all.filter((one) => one.definition.kind === kind);

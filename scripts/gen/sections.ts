@@ -3,6 +3,7 @@ import type * as z from 'zod';
 import { RULE_SCHEMA } from '../../alerts/rule.ts';
 import { targetsSchema } from '../../cli/targets.ts';
 import { systemConfig } from '../../engine/config/system.ts';
+import { injectConfig } from '../../engine/inject.ts';
 import { bufferConfig } from '../../engine/delivery/buffer-config.ts';
 import { fieldsOf } from './fields.ts';
 import { renderFields } from './reference.ts';
@@ -82,6 +83,13 @@ const PAGES: Readonly<Record<string, SectionPage>> = {
     schema: bufferConfig,
     intro:
       'How an output gathers events into chunks and how it tries again; inside any `<match>` or `<store>`. The argument names the chunk keys: `<buffer time,tag,$.source.ip>`. Files of chunks that stay open for long are described in [chunk-files.md](../chunk-files.md).',
+  },
+  'inject.md': {
+    title: '`<inject>`',
+    source: 'engine/inject.ts',
+    schema: injectConfig,
+    intro:
+      'Fields that are put into the events of one output, inside its `<match>` or `<store>`; other outputs get the events without.',
   },
   'alerts.md': {
     title: 'Rules',
