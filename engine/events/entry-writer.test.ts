@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Batch, Fields } from './batch.ts';
 import { EntryWriter, encodeKey } from './entry-writer.ts';
-import { skipValue } from './msgpack.ts';
 import { readBatch } from '../testing/driver.ts';
 
 const taken = (writer: EntryWriter): Batch => {
@@ -94,12 +93,28 @@ describe('entries', () => {
     assert.equal(writer.take('t'), undefined);
   });
 
-  test('a record of more fields than a header can count is cut', () => {
-    const writer = new EntryWriter();
-    writer.begin();
-    writer.record(Object.fromEntries(Array.from({ length: 65_600 }, (_, n) => [`k${n}`, 1])));
-    writer.commit();
-    const { bytes, end } = taken(writer);
-    assert.equal(skipValue(bytes, 0, end), end);
-  });
+  for (const fields of [65_535, 65_536])
+    test(`a record of ${fields} fields between records of one`, () => {
+      const writer = new EntryWriter(1);
+      const one = (count: number): void => {
+        writer.begin();
+        writer.time(5, 6);
+        for (let n = 0; n < count; n++) {
+          writer.keyName(`k${n}`);
+          writer.integer(n);
+        }
+        writer.commit();
+      };
+      one(1);
+      one(fields);
+      one(1);
+      writer.setTimes(0, 7, 8);
+      const seen = readBatch(taken(writer));
+      assert.deepEqual(
+        seen.map(({ seconds, nanoseconds, record }) => [seconds, nanoseconds, Object.keys(record).length]),
+        [1, fields, 1].map((count) => [7, 8, count]),
+      );
+      assert.equal(seen[1]?.record[`k${fields - 1}`], fields - 1);
+      assert.deepEqual(seen[2]?.record, { k0: 0 });
+    });
 });

@@ -3,8 +3,8 @@ import { ByteWriter } from './byte-writer.ts';
 import { skipValue } from './msgpack.ts';
 import { writeFloat, writeInteger, writeString, writeStringHeader, writeValue } from './msgpack-write.ts';
 
-/** A record of more fields than a map16 header can count is cut there; no real record comes near. */
-const MAX_FIELDS = 65_535;
+/** What the header that `begin` writes can count; a record of more gets a wider one at `commit`. */
+const MAP16_MAX = 65_535;
 
 /** A key as it stands in an entry, encoded once by a parser. */
 export function encodeKey(name: string): Uint8Array {
@@ -129,20 +129,31 @@ export class EntryWriter {
   /** A whole record at once. */
   record(fields: Readonly<Record<string, unknown>>): void {
     for (const key of Object.keys(fields)) {
-      if (this.#fields >= MAX_FIELDS) return;
       this.keyName(key);
       writeValue(this.out, fields[key]);
     }
   }
 
   commit(): void {
+    if (this.#fields > MAP16_MAX) this.#widen();
     const { bytes } = this.out;
     const at = this.#entryAt;
     bytes.writeUInt32BE(this.#seconds >>> 0, at + 3);
     bytes.writeUInt32BE(this.#nanoseconds >>> 0, at + 7);
-    bytes.writeUInt16BE(Math.min(this.#fields, MAX_FIELDS), at + 12);
+    if (this.#fields <= MAP16_MAX) bytes.writeUInt16BE(this.#fields, at + 12);
     this.#open = false;
     this.count++;
+  }
+
+  /** Makes the header a map32, `df CCCCCCCC`: the pairs move up by two bytes. */
+  #widen(): void {
+    const { out } = this;
+    out.ensure(2);
+    const at = this.#entryAt + 11;
+    out.bytes.copyWithin(at + 5, at + 3, out.length);
+    out.bytes[at] = 0xdf;
+    out.bytes.writeUInt32BE(this.#fields, at + 1);
+    out.length += 2;
   }
 
   /** Gives the committed entries from `from` (a length of `out`) on another time. */

@@ -265,9 +265,9 @@ export class PairTable {
   #merge(pair: number, count: number, replaces: boolean, fragment: Fragment): void {
     const scratch = this.#scratch;
     const valueAt = scratch.length;
-    // The count is patched afterwards: a map16 header holds any count that can occur.
-    scratch.u8(0xde);
-    scratch.u16(0);
+    // The count is patched afterwards: a map32 header holds any count.
+    scratch.u8(0xdf);
+    scratch.u32(0);
     let kept = fragment.pairs.length;
     const end = this.#valueEnd[pair] as number;
     let at = (this.#valueAt[pair] as number) + (replaces ? 0 : headerBytes(this.bufferOf(pair), this.#valueAt[pair] as number));
@@ -284,7 +284,7 @@ export class PairTable {
       at = innerEnd;
     }
     for (const { bytes } of fragment.pairs) scratch.raw(bytes);
-    scratch.bytes.writeUInt16BE(Math.min(kept, 65_535), valueAt + 1);
+    scratch.bytes.writeUInt32BE(kept, valueAt + 1);
     this.#replaceValue(pair, valueAt);
   }
 

@@ -93,6 +93,13 @@ describe('editing', () => {
     });
   }
 
+  test('append to a map of more fields than a short header can count', () => {
+    const wide = Object.fromEntries(Array.from({ length: 65_536 }, (_, n) => [`k${n}`, 1]));
+    const cursor = open({ a: 1, m: wide, z: 2 });
+    cursor.append(fragment('m', { k0: 2, y: 3 }));
+    assert.deepEqual(written(cursor), { a: 1, m: { ...wide, k0: 2, y: 3 }, z: 2 });
+  });
+
   test('any sequence of edits gives what the same edits on an object give', () => {
     const key = fc.constantFrom('a', 'b', 'c', 'dd', 'source');
     const value = fc.oneof(

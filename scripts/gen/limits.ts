@@ -79,7 +79,6 @@ const LIMITS: Readonly<Record<string, readonly Limit[]>> = {
       'message refused, connection closed',
       'millrace_source_forward_bad_messages_total',
     ),
-    fixed('fields of a record that a parser writes', 'engine/events/entry-writer.ts', 'MAX_FIELDS', '', 'the rest is left out'),
     field('tail.max_line_size', 'line of a file', 'left out', `${DROPPED}{reason="line too long"}`),
     field(
       'tail.read_block_size',
