@@ -154,7 +154,7 @@ export class Sender {
   }
 
   async #write(chunk: OpenChunk): Promise<void> {
-    await chunk.spilling;
+    if (chunk.spilling !== undefined) await chunk.spilling;
     let stored: readonly Batch[] = [];
     if (chunk.file !== undefined) {
       try {
