@@ -32,7 +32,7 @@ const EVENT = {
 
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const directory = mkdtempSync(join(tmpdir(), 'millrace-bench-log-'));
-const LOGS: Readonly<Record<string, { level: Level; open(): Promise<EntranceLog> }>> = {
+const LOGS: Readonly<Record<string, { level: Level; open: () => Promise<EntranceLog> }>> = {
   'in memory': { level: 'memory', open: () => Promise.resolve(new MemoryLog(systemClock, LIMIT_BYTES, 1n)) },
   'disk, memory': { level: 'memory', open: () => onDisk('memory') },
   'disk, os': { level: 'os', open: () => onDisk('os') },

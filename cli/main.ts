@@ -60,6 +60,11 @@ Examples:
   millrace dlq show elasticsearch-1 --reason mapper_parsing --limit 3
   millrace dlq replay elasticsearch-1 --dry-run
 `,
+  buffer: `
+Examples:
+  millrace buffer ls
+  millrace buffer export --tag web.** --since 2h > events.ndjson
+`,
   geo: `
 Examples:
   millrace geo lookup 114.114.114.114 2001:4860:4860::8888
@@ -169,6 +174,7 @@ function addLooking(program: Command, streams: Streams, done: (run: Promise<numb
       done(import('./commands/why.ts').then(({ why }) => why(component, options, streams))),
     );
   addDeadLetters(program, streams, done);
+  addBuffer(program, streams, done);
   const geo = program.command('geo').description('where addresses are').addHelpText('after', EXAMPLES.geo);
   geo
     .command('lookup')
@@ -241,6 +247,29 @@ function addDeadLetters(program: Command, streams: Streams, done: (run: Promise<
     .action((output: string, options) =>
       done(import('./commands/dlq.ts').then(({ dlqDrop }) => dlqDrop(output, options, streams))),
     );
+}
+
+function addBuffer(program: Command, streams: Streams, done: (run: Promise<number>) => Promise<void>): void {
+  const buffer = program
+    .command('buffer')
+    .description('the log on disk that events wait in')
+    .addHelpText('after', EXAMPLES.buffer);
+  const command = (name: string, description: string): Command =>
+    buffer.command(name).description(description).option('--data <dir>', 'data directory');
+  command('ls', 'segments, what is in them and which outputs need them')
+    .addOption(json())
+    .action((options) => done(import('./commands/buffer.ts').then(({ bufferLs }) => bufferLs(options, streams))));
+  command('check', 'check every frame; exit 1 when something is damaged')
+    .addOption(json())
+    .action((options) => done(import('./commands/buffer.ts').then(({ bufferCheck }) => bufferCheck(options, streams))));
+  command('repair', 'cut torn ends off and set damaged parts aside; millrace must not run')
+    .addOption(json())
+    .action((options) => done(import('./commands/buffer.ts').then(({ bufferRepair }) => bufferRepair(options, streams))));
+  command('export', 'all events in it, delivered or not, a line of JSON each')
+    .option('--tag <pattern>', 'tag pattern, such as web.**')
+    .option('--since <duration>', 'entered within so long, such as 2h')
+    .option('--msgpack', 'messages of the forward protocol in place of JSON')
+    .action((options) => done(import('./commands/buffer.ts').then(({ bufferExport }) => bufferExport(options, streams))));
 }
 
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -4,7 +4,7 @@ import type { Damage } from './damage.ts';
 import type { DiskFile } from './disk.ts';
 import type { Frame, LogReader, Position } from './entrance-log.ts';
 import { KIND, type Checksum } from './frame.ts';
-import { SegmentScanner } from './scanner.ts';
+import { frameOf, SegmentScanner } from './scanner.ts';
 import { firstPosition, type Segment } from './segment.ts';
 import type { Segments } from './segments.ts';
 import type { Tail } from './tail.ts';
@@ -205,15 +205,4 @@ export class DiskReader implements LogReader {
     this.#leave();
     this.#o.onClose(this);
   }
-}
-
-function frameOf({ tag, label, bytes, start, stop, count, at, end, enteredMs }: SegmentScanner, segment: Segment): Frame {
-  const { incarnation, createdMs, placeOffset } = segment.header;
-  const place = { incarnation, segment: createdMs, offset: at + placeOffset, enteredMs };
-  return {
-    batch: { tag, bytes, start, end: stop, count, place },
-    label,
-    position: segment.base + at,
-    end: segment.base + end,
-  };
 }

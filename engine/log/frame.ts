@@ -7,7 +7,7 @@
  *     12 u32  number of events
  *     16 f64  position in the log
  *     24 u48  when it entered, ms
- *     30 u8   kind: 0 events, 1 marks
+ *     30 u8   kind: 0 events, 1 marks, 2 void
  *     31 u8   level: 0 memory, 1 os, 2 fsync
  *     32 u32  bytes of the tag
  *     36 u16  bytes of the label
@@ -25,7 +25,8 @@ const MARKER_NUMBER = MARKER.readUInt32LE(0);
 export const FRAME_HEADER_BYTES = 40;
 /** Tags, labels and names beyond are cut: they are names, and readers bound their memory by them. */
 const MAX_NAME_BYTES = 0xffff;
-export const KIND = { events: 0, marks: 1 } as const;
+/** Readers pass over what they do not know. `void`: a repair put it where damage was. */
+export const KIND = { events: 0, marks: 1, void: 2 } as const;
 export const LEVELS = ['memory', 'os', 'fsync'] as const satisfies readonly Level[];
 const LEVEL_NUMBERS = { memory: 0, os: 1, fsync: 2 } as const satisfies Record<Level, number>;
 

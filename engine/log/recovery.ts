@@ -40,10 +40,23 @@ export interface Recovered {
   readonly enteredMs: number;
 }
 
-interface Candidate extends Segment {
+/** A segment as it was found, before its frames were looked at. */
+export interface Candidate extends Segment {
   readonly size: number;
   /** It begins with what has to be known of those before it. */
   hasMarks: boolean;
+}
+
+export interface FoundFiles {
+  /** With at least one good frame, by position. */
+  readonly used: Candidate[];
+  /** Made and never used. */
+  readonly empty: string[];
+  /** With a damaged header: what is in them cannot be checked, nor can its places be known. */
+  readonly headless: { readonly path: string; readonly size: number }[];
+  readonly incarnation: bigint | undefined;
+  readonly lastMs: number;
+  readonly lastSequence: number;
 }
 
 /**
@@ -54,28 +67,11 @@ interface Candidate extends Segment {
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { disk, directory, log } = options;
-  const names = (await disk.list(directory)).filter((name) => sequenceOf(name) !== undefined).toSorted();
-  const candidates: Candidate[] = [];
-  const empty: string[] = [];
-  const state = { lastMs: 0, head: 0, incarnation: undefined as bigint | undefined };
-  for (const name of names) {
-    const path = join(directory, name);
-    const { header, size } = readHeader(disk, path);
-    if (header === undefined) {
-      // Made and never used, or damaged: then the places in it are not known, and a new incarnation must begin.
-      if (size <= SEGMENT_HEADER_BYTES || isZero(disk, path)) empty.push(path);
-      else {
-        await options.damage.moveFile(path, size);
-        state.incarnation = undefined;
-      }
-      continue;
-    }
-    state.incarnation = header.incarnation;
-    state.lastMs = Math.max(state.lastMs, header.createdMs);
-    const sequence = sequenceOf(name) ?? 0;
-    candidates.push({ path, sequence, header, size, base: 0, end: 0, frames: 0, events: 0, hasMarks: false });
-  }
-  const all = sortByPosition(options, candidates, empty);
+  const files = await readSegments(disk, directory, options.checksum);
+  for (const { path, size } of files.headless) await options.damage.moveFile(path, size);
+  const { empty, lastMs, incarnation } = files;
+  const state = { lastMs, head: 0, incarnation };
+  const all = files.used;
   const segments = all.slice(firstNeeded(all, options.needed ?? 0));
   const found: Found = { frames: 0, events: 0, bytes: 0, end: options.needed ?? 0, origins: new Map(), enteredMs: 0 };
   let truncatedBytes = 0;
@@ -92,7 +88,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     ...state,
     segments: segments.filter(isUsed),
     obsolete: [...empty, ...all.filter((segment) => !segments.includes(segment) || !isUsed(segment)).map(({ path }) => path)],
-    nextSequence: (sequenceOf(names.at(-1) ?? '') ?? 0) + 1,
+    nextSequence: files.lastSequence + 1,
     frames: found.frames,
     events: found.events,
     bytes: found.bytes,
@@ -110,6 +106,39 @@ function firstNeeded(segments: readonly Candidate[], needed: Position): number {
   );
   while (n > 0 && !(segments[n] as Candidate).hasMarks) n--;
   return n;
+}
+
+/**
+ * Reads the headers of all segments. Changes nothing.
+ *
+ * @throws MillraceError MR_LOG_FORMAT when a newer version wrote one; what the disk threw
+ */
+export async function readSegments(disk: Disk, directory: string, checksum?: Checksum): Promise<FoundFiles> {
+  const names = (await disk.list(directory)).filter((name) => sequenceOf(name) !== undefined).toSorted();
+  const candidates: Candidate[] = [];
+  const empty: string[] = [];
+  const headless: FoundFiles['headless'] = [];
+  let incarnation: bigint | undefined;
+  let lastMs = 0;
+  let lastSequence = 0;
+  for (const name of names) {
+    const path = join(directory, name);
+    lastSequence = sequenceOf(name) ?? lastSequence;
+    const { header, size } = readHeader(disk, path);
+    if (header !== undefined) {
+      incarnation = header.incarnation;
+      lastMs = Math.max(lastMs, header.createdMs);
+      const sequence = lastSequence;
+      candidates.push({ path, sequence, header, size, base: 0, end: 0, frames: 0, events: 0, hasMarks: false });
+    } else if (size <= SEGMENT_HEADER_BYTES || isZero(disk, path)) empty.push(path);
+    else {
+      // The places in it are not known: a new incarnation must begin.
+      headless.push({ path, size });
+      incarnation = undefined;
+    }
+  }
+  const used = sortByPosition(disk, checksum, candidates, empty);
+  return { used, empty, headless, incarnation, lastMs, lastSequence };
 }
 
 function readHeader(disk: Disk, path: string): { header: SegmentHeader | undefined; size: number } {
@@ -142,8 +171,12 @@ function isZero(disk: Disk, path: string): boolean {
 }
 
 /** The first good frame of each tells where it stands; files without one hold nothing. */
-function sortByPosition(options: RecoveryOptions, candidates: readonly Candidate[], empty: string[]): Candidate[] {
-  const { disk, checksum } = options;
+function sortByPosition(
+  disk: Disk,
+  checksum: Checksum | undefined,
+  candidates: readonly Candidate[],
+  empty: string[],
+): Candidate[] {
   const used: Candidate[] = [];
   for (const candidate of candidates) {
     const file = disk.open(candidate.path, 'read');

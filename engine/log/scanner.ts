@@ -1,7 +1,7 @@
-import type { Level, Origin, Position } from './entrance-log.ts';
+import type { Frame, Level, Origin, Position } from './entrance-log.ts';
 import type { DiskFile } from './disk.ts';
 import { checksum, frameLength, FRAME_HEADER_BYTES, LEVELS, MARKER, type Checksum } from './frame.ts';
-import { seedOf, SEGMENT_HEADER_BYTES, type SegmentHeader } from './segment.ts';
+import { seedOf, SEGMENT_HEADER_BYTES, type Segment, type SegmentHeader } from './segment.ts';
 
 const BLOCK_BYTES = 512 << 10;
 
@@ -156,4 +156,16 @@ export class SegmentScanner {
     this.stop = this.end - this.#blockAt;
   }
   #tagBytes = 0;
+}
+
+/** The frame that a scanner stands on. */
+export function frameOf({ tag, label, bytes, start, stop, count, at, end, enteredMs }: SegmentScanner, segment: Segment): Frame {
+  const { incarnation, createdMs, placeOffset } = segment.header;
+  const place = { incarnation, segment: createdMs, offset: at + placeOffset, enteredMs };
+  return {
+    batch: { tag, bytes, start, end: stop, count, place },
+    label,
+    position: segment.base + at,
+    end: segment.base + end,
+  };
 }
