@@ -17,13 +17,15 @@ export class Finder {
     this.#isExcluded = pathMatcher(config.exclude_path.map((one) => resolve(ctx.baseDir, one)));
   }
 
-  /** Absolute paths, in order; those that are named in full are there whether they exist or not. */
+  /** Absolute paths, in order, one too many when there are more than max_files; those named in full need not exist. */
   find(): string[] {
-    const { glob_policy: policy, limit_recently_modified: maxAgeMs } = this.#config;
+    const { glob_policy: policy, limit_recently_modified: maxAgeMs, max_files: max } = this.#config;
     const oldest = maxAgeMs === undefined ? -Infinity : this.#ctx.clock.now() - maxAgeMs;
-    return findFiles(this.#patterns(), policy).filter(
-      (path) => !this.#isExcluded(path) && (maxAgeMs === undefined || Number(statOf(path)?.mtimeMs ?? oldest) >= oldest),
-    );
+    return findFiles(this.#patterns(), policy, {
+      isWanted: (path) =>
+        !this.#isExcluded(path) && (maxAgeMs === undefined || Number(statOf(path)?.mtimeMs ?? oldest) >= oldest),
+      max,
+    });
   }
 
   named(): string[] {

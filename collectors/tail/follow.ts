@@ -2,7 +2,7 @@ import { readdirSync, watch, type FSWatcher } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { MillraceError, messageOf } from '../../engine/errors.ts';
 import { Finder, statOf } from './finder.ts';
-import { MAX_FILES, tagOf } from './paths.ts';
+import { tagOf } from './paths.ts';
 import { loadPositions, type Position, type Positions } from './positions.ts';
 import { Reader, type TakeLines } from './reader.ts';
 import type { Reports } from './reports.ts';
@@ -81,9 +81,12 @@ export class Follower {
   /** Looks the patterns up again. @param isFirst  files found now were there before we came */
   refresh(isFirst: boolean): void {
     const found = this.#finder.find();
-    if (found.length > MAX_FILES) {
-      this.#ctx.log.warn({ limit: MAX_FILES }, 'the patterns find too many files, the rest is not read');
-      found.length = MAX_FILES;
+    const limit = this.#config.max_files;
+    const isOver = found.length > limit;
+    this.#ctx.metrics.over_max_files.set(isOver ? 1 : 0);
+    if (isOver) {
+      this.#ctx.log.warn({ limit }, 'the patterns find more files than max_files, the rest is not read');
+      found.length = limit;
     }
     const wanted = new Set(found);
     for (const [path, file] of this.files) {

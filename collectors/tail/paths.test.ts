@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { findFiles, pathMatcher, tagOf, type GlobPolicy } from './paths.ts';
+import { findFiles, pathMatcher, tagOf, type GlobPolicy, type Search } from './paths.ts';
 
 describe('files of patterns', () => {
   const root = mkdtempSync(join(tmpdir(), 'millrace-paths-'));
@@ -25,10 +25,12 @@ describe('files of patterns', () => {
   mkdirSync(join(root, 'folder.log'));
   symlinkSync(join(root, 'a.log'), join(root, 'link.log'));
   symlinkSync(join(root, 'nowhere'), join(root, 'broken.log'));
-  const find = (patterns: readonly string[], policy: GlobPolicy = 'backward_compatible'): string[] =>
+  const all = { isWanted: () => true, max: 100 };
+  const find = (patterns: readonly string[], policy: GlobPolicy = 'backward_compatible', search: Search = all): string[] =>
     findFiles(
       patterns.map((one) => join(root, one)),
       policy,
+      search,
     ).map((path) => path.slice(root.length + 1));
 
   for (const [patterns, policy, want] of [
@@ -47,6 +49,27 @@ describe('files of patterns', () => {
   ] as const) {
     test(`${patterns.join(',')} ${policy ?? ''}`, () => assert.deepEqual(find(patterns, policy), want));
   }
+
+  for (const [patterns, max, want] of [
+    [['*.log'], 4, 5],
+    [['*.log'], 5, 5],
+    [['**/*.log'], 5, 6],
+    [['*.log', 'sub/**/*.log'], 5, 6],
+    [['none.log', 'a.log', 'b.log'], 1, 2],
+  ] as const) {
+    test(`${patterns.join(',')}, at most ${max}`, () => {
+      assert.equal(find(patterns, undefined, { ...all, max }).length, want);
+    });
+  }
+
+  test('what is left out does not count', () => {
+    const search = { isWanted: (path: string) => !path.includes('/sub/') && !path.endsWith('b.log'), max: 4 };
+    assert.deepEqual(find(['**/*.log'], undefined, search), ['a.log', 'link.log', 'x[1].log', '日志.log']);
+  });
+
+  test('what is named in full is not pushed out by patterns', () => {
+    assert.deepEqual(find(['*.log', '日志.log'], undefined, { ...all, max: 1 }).includes('日志.log'), true);
+  });
 });
 
 describe('excluded paths', () => {

@@ -5,9 +5,8 @@ import { join } from 'node:path';
 export const GLOB_POLICIES = ['backward_compatible', 'extended', 'always'] as const;
 export type GlobPolicy = (typeof GLOB_POLICIES)[number];
 
-/** Files beyond this number are not read; a pattern that finds more is nearly always a mistake. */
-export const MAX_FILES = 10_000;
-const MAX_BRACES = 100;
+/** Patterns that one with `{a,b}` may stand for. */
+export const BRACES_MAX = 100;
 
 /** Whether a path is a pattern; otherwise it names one file, which need not exist yet. */
 export function isPattern(path: string, policy: GlobPolicy): boolean {
@@ -16,18 +15,44 @@ export function isPattern(path: string, policy: GlobPolicy): boolean {
   return /[?[]/.test(path) || (policy === 'always' && path.includes('{'));
 }
 
+/** Which of the files that patterns find are wanted, and how many at most. */
+export interface Search {
+  readonly isWanted: (path: string) => boolean;
+  readonly max: number;
+}
+
 /**
- * Files that absolute patterns find, in order and without repeats. Paths that are no pattern are given back as they are.
+ * Files that absolute patterns find, in order and without repeats. Paths that are no pattern are given back as they are,
+ * and first.
  *
- * @returns at most MAX_FILES + 1 paths
+ * @returns one more than `max` when there are more; which ones are left out then is up to the file system
  */
-export function findFiles(patterns: readonly string[], policy: GlobPolicy): string[] {
-  const found = new Set<string>();
-  for (const pattern of patterns) {
-    if (!isPattern(pattern, policy)) found.add(pattern);
-    else for (const one of expandBraces(pattern)) walk('/', one.split('/').filter(Boolean), found);
+export function findFiles(patterns: readonly string[], policy: GlobPolicy, { isWanted, max }: Search): string[] {
+  const named = patterns.filter((pattern) => !isPattern(pattern, policy) && isWanted(pattern)).slice(0, max + 1);
+  const found = new Found(new Set(named), isWanted, max);
+  for (const pattern of patterns)
+    if (isPattern(pattern, policy)) for (const one of expandBraces(pattern)) walk('/', one.split('/').filter(Boolean), found);
+  return [...found.paths].sort();
+}
+
+class Found {
+  readonly paths: Set<string>;
+  readonly #isWanted: (path: string) => boolean;
+  readonly #max: number;
+
+  constructor(paths: Set<string>, isWanted: (path: string) => boolean, max: number) {
+    this.paths = paths;
+    this.#isWanted = isWanted;
+    this.#max = max;
   }
-  return [...found].sort();
+
+  get isFull(): boolean {
+    return this.paths.size > this.#max;
+  }
+
+  add(path: string): void {
+    if (!this.isFull && this.#isWanted(path)) this.paths.add(path);
+  }
 }
 
 /** A test for whole paths, for `exclude_path`. */
@@ -55,8 +80,8 @@ export function tagOf(tag: string, path: string): string {
   return `${before}${middle}${after}`;
 }
 
-function walk(folder: string, parts: readonly string[], found: Set<string>): void {
-  if (found.size > MAX_FILES) return;
+function walk(folder: string, parts: readonly string[], found: Found): void {
+  if (found.isFull) return;
   const [part, ...rest] = parts;
   if (part === undefined) return;
   if (part === '**') {
@@ -73,6 +98,7 @@ function walk(folder: string, parts: readonly string[], found: Set<string>): voi
   }
   const expression = new RegExp(`^${partSource(part)}$`, 's');
   for (const entry of list(folder)) {
+    if (found.isFull) return;
     if (!expression.test(entry.name)) continue;
     const path = join(folder, entry.name);
     const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : entry.isSymbolicLink() ? kindOf(path) : undefined;
@@ -115,13 +141,22 @@ function partSource(part: string): string {
   return source;
 }
 
-/** `{a,b}`; at most MAX_BRACES patterns come out of one. */
-function expandBraces(pattern: string): string[] {
-  const found = /^([^{}]*)\{([^{}]*)\}(.*)$/s.exec(pattern);
-  if (found === null) return [pattern];
-  const [, before = '', choices = '', after = ''] = found;
-  return choices
-    .split(',')
-    .flatMap((choice) => expandBraces(`${before}${choice}${after}`))
-    .slice(0, MAX_BRACES);
+/** Whether `{a,b}` in a pattern stands for more patterns than are looked for. */
+export function hasTooManyChoices(pattern: string): boolean {
+  return expandBraces(pattern, BRACES_MAX + 1).length > BRACES_MAX;
+}
+
+/** What `{a,b}` stands for, in order, at most `max` of them. */
+function expandBraces(pattern: string, max = BRACES_MAX): string[] {
+  const expanded: string[] = [];
+  const open = [pattern];
+  for (let next = open.pop(); next !== undefined && expanded.length < max; next = open.pop()) {
+    const found = /^([^{}]*)\{([^{}]*)\}(.*)$/s.exec(next);
+    if (found === null) expanded.push(next);
+    else {
+      const [, before = '', choices = '', after = ''] = found;
+      for (const choice of choices.split(',').reverse()) open.push(`${before}${choice}${after}`);
+    }
+  }
+  return expanded;
 }

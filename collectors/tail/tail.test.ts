@@ -432,6 +432,26 @@ describe('tail', () => {
       assert.deepEqual(tailing.messages(), ['1']);
     });
 
+    test('of more files than max_files the rest is not read, until there are fewer', async () => {
+      for (const name of ['a', 'b', 'c']) write(`${name}.log`, `${name}\n`);
+      write('x.gz', '');
+      const config = { path: '*', exclude_path: `["${at('*.gz')}"]`, max_files: 2, read_from_head: true, refresh_interval: '5s' };
+      const tailing = await start(config);
+      const { ctx } = tailing;
+      const messages = (): string[] => tailing.messages().map(String);
+      assert.equal(messages().length, 2);
+      assert.deepEqual([ctx.values['over_max_files'], ctx.values['files']], [1, 2]);
+      assert.deepEqual(
+        ctx.lines.map(({ level, fields }) => [level, fields]),
+        [['warn', { limit: 2 }]],
+      );
+      rmSync(at(`${messages()[0]}.log`));
+      await tailing.look(5000);
+      await tailing.look(5000);
+      assert.equal(messages().sort().join(''), 'abc');
+      assert.deepEqual([ctx.values['over_max_files'], ctx.values['files']], [0, 2]);
+    });
+
     for (const [path, message] of [
       ['none.log', /cannot read .*none\.log: there is no such file/],
       ['*.none', /no file matches \*\.none/],
@@ -455,6 +475,8 @@ describe('tail', () => {
       [{ from_encoding: 'GBK', encoding: 'Big5' }, /events are UTF-8/],
       [{ enable_watch_timer: false, enable_stat_watcher: false }, /at least one of them/],
       [{ path: ' , ' }, /names no file/],
+      [{ path: `/l/${'{a,b}'.repeat(30)}`, path_delimiter: ';', glob_policy: 'always' }, /stands for more than 100/],
+      [{ exclude_path: [`/l/${'{a,b}'.repeat(7)}`] }, /stands for more than 100/],
       [{ follow_inodes: true }, /needs pos_file/],
     ] as const) {
       test(JSON.stringify(config), () => {

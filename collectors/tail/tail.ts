@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { defineSource, type Source, type SourceContext } from '../../engine/component.ts';
 import { encodingLabel } from '../../engine/encoding.ts';
 import { bool, duration, integer, list, oneOf, rawSection, size, text } from '../../engine/units.ts';
-import { GLOB_POLICIES } from './paths.ts';
+import { BRACES_MAX, GLOB_POLICIES, hasTooManyChoices } from './paths.ts';
 import { Tail } from './watch.ts';
 
 const MIB = 1 << 20;
@@ -47,6 +47,9 @@ export const tailConfig = z.object({
   refresh_interval: duration({ min: 100 }).default(60_000).describe('Interval at which the patterns are looked up again'),
   skip_refresh_on_startup: bool().default(false).describe('Whether the first look-up waits for refresh_interval'),
   limit_recently_modified: duration().optional().describe('Age of the last change beyond which a file is left out'),
+  max_files: integer({ min: 1, max: 1_000_000 })
+    .default(10_000)
+    .describe('Number of files from which on the rest is not read; patterns that find more are nearly always a mistake'),
   rotate_wait: duration().default(5000).describe('Time for which a file that was rotated away is still read'),
   follow_inodes: bool().default(false).describe('Whether pos_file goes by inode, for patterns that also find rotated names'),
   enable_watch_timer: bool().default(true).describe('Whether the files are looked at each second'),
@@ -81,6 +84,11 @@ export type TailConfig = z.output<typeof tailConfig>;
 
 const METRICS = {
   files: { type: 'gauge', unit: 'files', help: 'files being read' },
+  over_max_files: {
+    type: 'gauge',
+    unit: 'boolean',
+    help: '1 while there are more files than max_files, and the rest is not read',
+  },
   bytes: { type: 'counter', unit: 'bytes', help: 'bytes read' },
   rotations: { type: 'counter', unit: 'files', help: 'files that were renamed away or cut' },
   unreadable: { type: 'counter', unit: 'tries', help: 'files that could not be opened or read' },
@@ -152,6 +160,9 @@ export const tailSource = defineSource({
     if (!config.enable_watch_timer && !config.enable_stat_watcher)
       problems.push('enable_watch_timer and enable_stat_watcher: at least one of them must be true');
     if (config.path.split(config.path_delimiter).every((path) => path.trim() === '')) problems.push('path: names no file');
+    const patterns = config.glob_policy === 'always' ? config.path.split(config.path_delimiter) : [];
+    for (const pattern of [...patterns, ...config.exclude_path])
+      if (hasTooManyChoices(pattern)) problems.push(`path: ${pattern} stands for more than ${BRACES_MAX} patterns`);
     if (config.follow_inodes && config.pos_file === undefined) problems.push('follow_inodes: needs pos_file');
     return problems;
   },

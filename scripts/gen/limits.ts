@@ -86,14 +86,13 @@ const LIMITS: Readonly<Record<string, readonly Limit[]>> = {
       'the other files get their turn',
       'millrace_source_tail_bytes_total',
     ),
-    fixed(
+    field(
+      'tail.max_files',
       'files of one tail',
-      'collectors/tail/paths.ts',
-      'MAX_FILES',
-      '',
       'the rest is not read; said in the log at each look',
-      'millrace_source_tail_files',
+      'millrace_source_tail_over_max_files',
     ),
+    fixed('patterns that `{a,b}` of a path stands for', 'collectors/tail/paths.ts', 'BRACES_MAX', '', 'an error of `check`'),
     field('statsd.max_line', 'line of StatsD', 'counted as bad', 'millrace_source_statsd_bad_lines_total'),
     field('statsd.max_name', 'name of StatsD with its tags', 'counted as bad', 'millrace_source_statsd_bad_lines_total'),
     field('statsd.max_series', 'names of StatsD', 'samples of new names refused', 'millrace_source_statsd_refused_total'),
