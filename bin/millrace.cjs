@@ -5,6 +5,7 @@
 
 var childProcess = require('node:child_process');
 var fs = require('node:fs');
+var nodeModule = require('node:module');
 var path = require('node:path');
 var url = require('node:url');
 
@@ -44,6 +45,18 @@ function fail(sentence) {
   process.exit(EXIT_UNAVAILABLE);
 }
 
+/**
+ * Compiled code is kept for the next start: in the user's own cache, since whoever can write there decides what runs. The
+ * variable hands it on to threads, and to the Node.js that may take over.
+ */
+function keepCompiled() {
+  var cache = process.env.XDG_CACHE_HOME || (process.env.HOME && path.join(process.env.HOME, '.cache'));
+  if (process.env.NODE_COMPILE_CACHE === undefined && cache && path.isAbsolute(cache))
+    process.env.NODE_COMPILE_CACHE = path.join(cache, 'millrace', 'compiled');
+  if (process.env.NODE_COMPILE_CACHE && nodeModule.enableCompileCache)
+    nodeModule.enableCompileCache(process.env.NODE_COMPILE_CACHE);
+}
+
 /** Imported, the entry is not the main module and does not start by itself. */
 function runHere(entry) {
   return import(url.pathToFileURL(entry).href)
@@ -79,6 +92,7 @@ function main() {
   var entry = findEntry();
   if (entry === undefined)
     return fail('this installation is not complete: neither cli/main.ts nor dist/cli/main.js is in ' + root);
+  keepCompiled();
   if (isRecent(process.versions.node)) return runHere(entry);
   var node = findBundledNode();
   if (node !== undefined) return handOver(node, entry);

@@ -3,7 +3,7 @@ import type { Kind, Log, MetricSpecs } from '../engine/component.ts';
 import { DeadLetterStore } from '../engine/delivery/dead-letters-store.ts';
 import { messageOf } from '../engine/errors.ts';
 import type { Supervisor } from '../engine/pipeline/supervisor.ts';
-import { ControlServer } from '../engine/server/control.ts';
+import type { ControlServer } from '../engine/server/control.ts';
 import { DeadLetterService } from '../engine/server/dead-letters.ts';
 import type { ComponentStatus } from '../engine/telemetry/accounts.ts';
 import { systemClock } from '../engine/telemetry/clock.ts';
@@ -56,6 +56,8 @@ export class Control {
    */
   async serve({ bind, port, token, dataDir, anyPort }: ServeOptions): Promise<string> {
     const { supervisor } = this.#o;
+    // Its libraries take a tenth of a second; by now the sources listen.
+    const { ControlServer } = await import('../engine/server/control.ts');
     const store = new DeadLetterStore(dataDir);
     const send = supervisor.replay.bind(supervisor);
     const options = {
@@ -93,6 +95,7 @@ export class Control {
       ...status,
       stalls: this.stalls,
       process: this.#process.read(),
+      control: this.#server?.figures,
       specs: (kind, type) => this.#specs.get(`${kind} ${type}`) ?? {},
     });
   }

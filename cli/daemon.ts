@@ -25,6 +25,7 @@ import { dataDirOf, takeDataDir, type DataDir } from './data-dir.ts';
 import { RULES_CONSUMER, ruleTaps } from './taps.ts';
 import { VERSION } from './version.ts';
 import { WATCH_CONSUMER, type WatchSummary } from './watch.ts';
+import { growYoungSpace } from './young-space.ts';
 
 export interface DaemonOptions {
   readonly configuration: Configuration;
@@ -124,6 +125,7 @@ export class Daemon {
       }
       this.#supervisor = supervisor;
       await supervisor.start();
+      growYoungSpace();
       await this.#startControl();
     } catch (error) {
       await this.stop(0);

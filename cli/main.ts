@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { EXIT } from '../engine/errors.ts';
 import { showError, standardStreams, type Streams } from './output.ts';
 import { VERSION } from './version.ts';
+import { keepYoungSpace } from './young-space.ts';
 
 /** Runs one command and gives its exit code; never throws. */
 export async function main(argv: readonly string[], streams: Streams = standardStreams): Promise<number> {
@@ -98,7 +99,10 @@ function addRunning(program: Command, streams: Streams, done: (run: Promise<numb
     .option('--rate <n>', 'requests a second of the visitors', '20')
     .option('--seed <n>', 'seed of the visitors', '1')
     .option('--data <dir>', 'data directory', '.millrace')
-    .action((options) => done(import('./commands/demo.ts').then(({ demo }) => demo(options, streams))));
+    .action((options) => {
+      keepYoungSpace();
+      return done(import('./commands/demo.ts').then(({ demo }) => demo(options, streams)));
+    });
   program
     .command('run')
     .description('run a configuration, or a pipeline from words')
@@ -115,7 +119,10 @@ function addRunning(program: Command, streams: Streams, done: (run: Promise<numb
     .option('-v, --verbose', 'log more')
     .option('-q, --quiet', 'log errors only')
     .addHelpText('after', EXAMPLES.run)
-    .action((options) => done(import('./commands/run.ts').then(({ run }) => run(options, streams))));
+    .action((options) => {
+      keepYoungSpace();
+      return done(import('./commands/run.ts').then(({ run }) => run(options, streams)));
+    });
   program
     .command('check')
     .description('show everything that is wrong with a configuration, at once')

@@ -1,7 +1,7 @@
 /** The few HTTP calls that publishing a board takes, with their failures as one sentence each. */
-import { Agent, request } from 'undici';
 import { withoutSecrets } from '../engine/endpoint.ts';
 import { MillraceError, messageOf } from '../engine/errors.ts';
+import { undici } from '../engine/net/undici.ts';
 
 export interface HttpOptions {
   /** Base URL; user and password may stand in it. */
@@ -42,6 +42,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 export function createHttpClient(options: HttpOptions): HttpClient {
   const base = new URL(options.url);
   const address = withoutSecrets(options.url);
+  const { Agent, request } = undici();
   const agent = new Agent({
     headersTimeout: TIMEOUT_MS,
     bodyTimeout: TIMEOUT_MS,

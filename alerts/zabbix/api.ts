@@ -1,6 +1,7 @@
-import { Agent, request } from 'undici';
+import type { Agent } from 'undici';
 import { withoutSecrets } from '../../engine/endpoint.ts';
 import { MillraceError } from '../../engine/errors.ts';
+import { undici } from '../../engine/net/undici.ts';
 
 export interface ZabbixApiOptions {
   /** Of the frontend (`http://zabbix.example.org/zabbix`) or of `api_jsonrpc.php` itself. */
@@ -46,6 +47,7 @@ export class ZabbixApi {
     this.#url = endpointOf(options.url);
     this.#shown = withoutSecrets(this.#url);
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    const { Agent } = undici();
     this.#agent = new Agent({ connectTimeout: this.#timeoutMs, connections: 2 });
   }
 
@@ -123,7 +125,7 @@ export class ZabbixApi {
     let status: number;
     let text: string;
     try {
-      const response = await request(this.#url, { method: 'POST', body, headers, dispatcher: this.#agent, signal });
+      const response = await undici().request(this.#url, { method: 'POST', body, headers, dispatcher: this.#agent, signal });
       status = response.statusCode;
       text = await readText(response.body);
     } catch (cause) {

@@ -1,0 +1,13 @@
+import { createRequire } from 'node:module';
+
+type Undici = typeof import('undici');
+
+let loaded: Undici | undefined;
+
+/**
+ * The HTTP client, loaded when it is first asked for: it takes 150 ms and 20 MB, which a run that talks to no server in this
+ * thread does not have to spend.
+ */
+export function undici(): Undici {
+  return (loaded ??= createRequire(import.meta.url)('undici') as Undici);
+}
