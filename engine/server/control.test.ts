@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -89,6 +90,91 @@ describe('control server', () => {
       await response.body.dump();
       assert.equal(response.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
     }));
+
+  describe('bounds', () => {
+    /** A server whose status waits for a word; `figures` are those of now. */
+    async function slow(
+      limits: ControlOptions['limits'],
+      work: (o: { address: string; go: () => void; server: ControlServer }) => Promise<void>,
+    ): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const status = async (): Promise<unknown> => {
+        await promise;
+        return {};
+      };
+      const server = new ControlServer({ ...options, status, ...(limits === undefined ? {} : { limits }) });
+      const address = await server.start();
+      try {
+        await work({ address, go: resolve, server });
+      } finally {
+        resolve();
+        await server.stop();
+      }
+    }
+    const until = async (isSo: () => boolean): Promise<void> => {
+      for (const endMs = Date.now() + 5000; !isSo(); await new Promise((resolve) => setImmediate(resolve)))
+        assert.ok(Date.now() < endMs, 'within 5 s');
+    };
+    const open = async (address: string): Promise<Socket> => {
+      const { hostname, port } = new URL(address);
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined);
+      await once(socket, 'connect');
+      return socket;
+    };
+    const statusRequest = `GET /api/v1/status HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${TOKEN}\r\n\r\n`;
+
+    test('more connections are closed at once and counted', () =>
+      slow({ connections: 2 }, async ({ address, server }) => {
+        const sockets = [await open(address), await open(address)];
+        const third = await open(address);
+        await once(third, 'close');
+        assert.equal(server.figures.refusedConnections, 1);
+        for (const socket of sockets) socket.destroy();
+      }));
+
+    test('more requests are refused and counted, but not the question whether it lives', () =>
+      slow({ requests: 2 }, async ({ address, go, server }) => {
+        const first = [1, 2].map(() => request(`${address}/api/v1/status`, { headers: bearer }));
+        await until(() => server.figures.requestsWaiting === 2);
+        for (const [path, want] of [
+          ['/api/v1/status', 503],
+          ['/metrics', 503],
+          ['/health', 200],
+        ] as const) {
+          const { statusCode, body } = await request(`${address}${path}`, { headers: bearer });
+          await body.dump();
+          assert.equal(statusCode, want, path);
+        }
+        assert.deepEqual(server.figures, { refusedConnections: 0, refusedRequests: 2, requestsWaiting: 2 });
+        go();
+        for (const response of await Promise.all(first)) {
+          await response.body.dump();
+          assert.equal(response.statusCode, 200);
+        }
+        await until(() => server.figures.requestsWaiting === 0);
+        const again = await request(`${address}/api/v1/status`, { headers: bearer });
+        await again.body.dump();
+        assert.equal(again.statusCode, 200);
+      }));
+
+    test('many requests of one connection that reads no answer, and goes away', () =>
+      slow({ requests: 3 }, async ({ address, server }) => {
+        const socket = await open(address);
+        socket.write(statusRequest.repeat(10));
+        await until(() => server.figures.refusedRequests === 7);
+        assert.equal(server.figures.requestsWaiting, 3);
+        socket.destroy();
+        await until(() => server.figures.requestsWaiting === 0);
+      }));
+
+    test('strangers do not make anybody wait', () =>
+      slow({ requests: 1 }, async ({ address, server }) => {
+        const { statusCode, body } = await request(`${address}/api/v1/status`);
+        await body.dump();
+        assert.deepEqual([statusCode, server.figures.requestsWaiting], [401, 0]);
+      }));
+  });
 
   test('a port that is taken is said so', async () => {
     const other = createServer();

@@ -4,6 +4,7 @@ import { MillraceError } from '../errors.ts';
 import { listenError } from '../net/listen.ts';
 import type { Readiness } from '../telemetry/observer.ts';
 import { CONTENT_TYPE } from '../telemetry/prometheus.ts';
+import { Admission, type AdmissionLimits, type ControlFigures } from './admission.ts';
 import { addDeadLetterRoutes, type DeadLetterService } from './dead-letters.ts';
 
 export interface ControlOptions {
@@ -15,10 +16,11 @@ export interface ControlOptions {
   readonly metrics: () => Promise<string>;
   readonly ready: () => Promise<Readiness>;
   readonly deadLetters?: DeadLetterService;
+  readonly limits?: Partial<AdmissionLimits>;
 }
 
-/** Bounds of the control API: size of a body, time for a request, connections at the same time. */
-export const CONTROL_LIMITS = { bodyBytes: 64 << 10, requestMs: 10_000, connections: 256 } as const;
+/** Bounds of the control API: size of a body, time for a request, connections, requests that wait for an answer. */
+export const CONTROL_LIMITS = { bodyBytes: 64 << 10, requestMs: 10_000, connections: 256, requests: 64 } as const;
 
 /** Names under which a browser on this machine may ask; anything else could be a page that was re-bound to us. */
 const LOCAL_HOSTS = new Set(['127.0.0.1', 'localhost', '[::1]']);
@@ -37,13 +39,14 @@ export class ControlServer {
   readonly #app: FastifyInstance;
   readonly #o: ControlOptions;
   readonly #expected: Buffer;
+  readonly #admission: Admission;
 
   constructor(options: ControlOptions) {
     this.#o = options;
     this.#expected = Buffer.from(`Bearer ${options.token}`);
-    const { bodyBytes, requestMs, connections } = CONTROL_LIMITS;
+    const { bodyBytes, requestMs } = CONTROL_LIMITS;
     this.#app = Fastify({ logger: false, bodyLimit: bodyBytes, requestTimeout: requestMs, forceCloseConnections: true });
-    this.#app.server.maxConnections = connections;
+    this.#admission = new Admission(this.#app.server, { ...CONTROL_LIMITS, ...options.limits });
     this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
     this.#app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
       const code = error instanceof MillraceError ? error.code : undefined;
@@ -73,13 +76,21 @@ export class ControlServer {
     const { pathname } = new URL(request.url, 'http://localhost');
     const isOpen = pathname === '/health' || pathname === '/ready' || (pathname === '/metrics' && this.#isLocal);
     const needsToken = pathname === '/metrics' || pathname.startsWith('/api/');
-    if (isOpen || !needsToken || this.#isKnown(request)) return undefined;
-    return reply.code(401).send({ error: 'a token is needed: see the file token in the data directory' });
+    if (!isOpen && needsToken && !this.#isKnown(request))
+      return reply.code(401).send({ error: 'a token is needed: see the file token in the data directory' });
+    // Whether the process lives is said at once, whoever waits.
+    if (pathname === '/health' || this.#admission.enter(request.raw, reply.raw)) return undefined;
+    return reply.code(503).header('retry-after', '1').send({ error: 'too many requests wait for an answer' });
   }
 
   #isKnown({ headers }: FastifyRequest): boolean {
     const given = Buffer.from(headers.authorization ?? '');
     return given.length === this.#expected.length && timingSafeEqual(given, this.#expected);
+  }
+
+  /** Connections and requests that were refused, and requests that wait. */
+  get figures(): ControlFigures {
+    return this.#admission.figures;
   }
 
   /**

@@ -169,6 +169,17 @@ export const PROCESS: Readonly<Record<string, Family & { readonly label?: string
     help: 'Values of rules dropped because the queue was full.',
   },
   millrace_zabbix_values_pending: { type: 'gauge', unit: 'values', help: 'Values of rules that wait for Zabbix.' },
+  millrace_control_refused_connections_total: {
+    type: 'counter',
+    unit: 'connections',
+    help: 'Connections to the control API closed at once because there were too many.',
+  },
+  millrace_control_refused_requests_total: {
+    type: 'counter',
+    unit: 'requests',
+    help: 'Requests to the control API answered with 503 because too many waited.',
+  },
+  millrace_control_requests_waiting: { type: 'gauge', unit: 'requests', help: 'Requests to the control API that wait.' },
   millrace_event_loop_delay_seconds: {
     type: 'gauge',
     unit: 'seconds',

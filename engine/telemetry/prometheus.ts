@@ -3,6 +3,7 @@
  * @see https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 import type { MetricSpecs } from '../component.ts';
+import type { ControlFigures } from '../server/admission.ts';
 import type { ComponentStatus } from './accounts.ts';
 import { BOOKS, DROPPED, ENGINE_METRICS, engineName, familyName, PROCESS, STALLED, type Family } from './metric-table.ts';
 import type { ProcessFigures } from './process-figures.ts';
@@ -22,6 +23,8 @@ export interface Snapshot {
     | { readonly sent: number; readonly refused: number; readonly dropped: number; readonly pending: number }
     | undefined;
   readonly process: ProcessFigures;
+  /** Of the server that gives out this text. */
+  readonly control?: ControlFigures | undefined;
   /** Declared metrics of a component. */
   readonly specs: (kind: string, type: string) => MetricSpecs;
 }
@@ -55,7 +58,7 @@ export function renderMetrics(snapshot: Snapshot): string {
 
 type Put = (name: string, family: Family, labels: Sample[0], value: number | undefined) => void;
 
-function putProcess({ version, startedMs, stalls, imbalances, rules, zabbix, process }: Snapshot, put: Put): void {
+function putProcess({ version, startedMs, stalls, imbalances, rules, zabbix, process, control }: Snapshot, put: Put): void {
   const states = new Map<string, number>();
   for (const { status } of rules) states.set(status, (states.get(status) ?? 0) + 1);
   const values: Readonly<Record<string, number | undefined | readonly (readonly [string, number])[]>> = {
@@ -67,6 +70,9 @@ function putProcess({ version, startedMs, stalls, imbalances, rules, zabbix, pro
     millrace_zabbix_values_refused_total: zabbix?.refused,
     millrace_zabbix_values_dropped_total: zabbix?.dropped,
     millrace_zabbix_values_pending: zabbix?.pending,
+    millrace_control_refused_connections_total: control?.refusedConnections,
+    millrace_control_refused_requests_total: control?.refusedRequests,
+    millrace_control_requests_waiting: control?.requestsWaiting,
     millrace_event_loop_delay_seconds: Object.entries(process.loopDelaySeconds),
     millrace_heap_used_bytes: process.heapUsedBytes,
     process_cpu_seconds_total: process.cpuSeconds,

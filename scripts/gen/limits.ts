@@ -282,7 +282,22 @@ const LIMITS: Readonly<Record<string, readonly Limit[]>> = {
   'Control API': [
     fixed('body of a request', 'engine/server/control.ts', 'bodyBytes', 'bytes', 'status 413'),
     fixed('time for a request to come in', 'engine/server/control.ts', 'requestMs', 'ms', 'connection closed'),
-    fixed('connections', 'engine/server/control.ts', 'connections', '', 'closed at once'),
+    fixed(
+      'connections',
+      'engine/server/control.ts',
+      'connections',
+      '',
+      'closed at once',
+      'millrace_control_refused_connections_total',
+    ),
+    fixed(
+      'requests that wait for an answer; `/health` never does',
+      'engine/server/control.ts',
+      'requests',
+      '',
+      'status 503',
+      'millrace_control_refused_requests_total',
+    ),
     fixed(
       'letters in one request',
       'engine/server/dead-letters.ts',
