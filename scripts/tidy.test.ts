@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ERROR_CODES } from '../engine/errors.ts';
+import { checkFuzz } from './tidy/fuzz.ts';
 import { checkImports, importsOf } from './tidy/imports.ts';
 import { checkSource } from './tidy/source.ts';
 import { checkPackage, checkLock } from './tidy/package.ts';
@@ -51,6 +52,10 @@ describe('tidy', () => {
         .filter((file) => !/\.(?:test|cases|gen)\.ts$/.test(file) && isComponent(file) && !tested.has(file))
         .map((file) => `${file}: write ${file.replace(/\.ts$/, '.test.ts')}, or take it into a table of tests beside it`),
     );
+  });
+
+  test('every parser and framer has a fuzz target', () => {
+    assertNone(checkFuzz(sources, read));
   });
 
   test('every error code is explained in docs/reference/errors.md', () => {

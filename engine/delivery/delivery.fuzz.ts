@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
 import { makeBatch } from '../testing/driver.ts';
 import type { FuzzTarget } from '../testing/fuzz.ts';
+import { encodeHead, encodeRecord, readChunk } from './chunk-file.ts';
 import { idOfLine, parseLetter, readEvent } from './dead-letters-format.ts';
 import { parseFileName } from './dead-letters-names.ts';
 import { ProgressFile, type SlotStore } from './progress-file.ts';
@@ -25,6 +26,22 @@ function progressOf(lowWater: number, ranges: readonly number[]): Buffer {
   let written: Buffer = Buffer.alloc(0);
   new ProgressFile({ ...slotsOf(written), write: (bytes) => (written = Buffer.from(bytes)) }).save(lowWater, ranges);
   return written;
+}
+
+const CHUNK = Buffer.concat([
+  encodeHead({ openedMs: 1_700_000_000_000, values: { timekey: 1_700_000_000, tag: 'a.b', variables: { host: '甲' } } }),
+  ...encodeRecord({ ...batch, place: { incarnation: 1n, segment: 1, offset: 2, enteredMs: 3 } }, 77),
+  ...encodeRecord({ ...batch, ids: Uint32Array.of(5) }, 99),
+]);
+
+/** Gives head and first record checksums that are right. */
+function sealChunk(bytes: Buffer): void {
+  if (bytes.length < 32) return;
+  const headEnd = 16 + bytes.readUInt32LE(12);
+  if (headEnd + 8 > bytes.length) return;
+  bytes.writeUInt32LE(crc32(bytes.subarray(16, headEnd)), 8);
+  const end = headEnd + 8 + bytes.readUInt32LE(headEnd + 4);
+  if (end <= bytes.length) bytes.writeUInt32LE(crc32(bytes.subarray(headEnd + 4, end)), headEnd);
 }
 
 export const fuzzTargets: readonly FuzzTarget[] = [
@@ -74,6 +91,29 @@ export const fuzzTargets: readonly FuzzTarget[] = [
       }
       const saved = new ProgressFile(slotsOf(bytes)).load();
       return saved === undefined ? 'none' : `${saved.ranges.length} ${saved.lowWater === 0}`;
+    },
+  },
+  {
+    name: 'delivery/chunk-file',
+    seeds: [
+      CHUNK,
+      CHUNK.subarray(0, CHUNK.length - 7),
+      Buffer.concat([CHUNK, Buffer.alloc(100)]),
+      encodeHead({ openedMs: 0, values: {} }),
+    ],
+    words: [
+      '"openedMs"',
+      '"timekey"',
+      '"variables"',
+      ...['ffffffff', '00000000', '01000000', '03000000', '1c000000'].map((hex) => Buffer.from(hex, 'hex')),
+    ],
+    run(bytes) {
+      if (bytes.length % 2 === 0) sealChunk(bytes);
+      const chunk = readChunk(bytes);
+      if (typeof chunk !== 'object') return chunk ?? 'none';
+      assert.ok(chunk.goodBytes <= bytes.length);
+      for (const { batch: read } of chunk.records) assert.ok(read.start <= read.end && read.end <= bytes.length);
+      return `${chunk.records.length} ${chunk.damage?.replaceAll(/\d+/g, '')}`;
     },
   },
 ];

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { LogWorld, type LogWorldOptions } from '../testing/log-world.ts';
-import { seeded } from '../../test/seeded.ts';
+import { seeded } from '../testing/seeded.ts';
 import type { Level } from './entrance-log.ts';
 
 type Step =

@@ -1,5 +1,6 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { checkFuzz } from './fuzz.ts';
 import { checkImports, importsOf } from './imports.ts';
 import { checkSource } from './source.ts';
 import { checkLock, checkPackage } from './package.ts';
@@ -96,4 +97,32 @@ test('headings and code of a document', () => {
     { level: 2, title: 'B' },
   ]);
   assert.deepEqual(codeBlocks(document), ['```sh\n# no heading\n```']);
+});
+
+describe('fuzz targets', () => {
+  const PARSER = 'export const a = defineParser({})';
+  const SOCKET = "import { createServer } from 'node:net';";
+  for (const [name, files, want] of [
+    ['a parser without one', { 'plugins/parse/a.ts': PARSER }, /^plugins\/parse\/a\.ts: .*write plugins\/parse\/a\.fuzz\.ts/],
+    [
+      'a parser with one',
+      { 'plugins/parse/a.ts': PARSER, 'plugins/parse/all.fuzz.ts': "import { a } from './a.ts';" },
+      undefined,
+    ],
+    ['a framer without one', { 'engine/f.ts': '' }, /^engine\/f\.ts: /],
+    ['a framer that is gone', {}, /^scripts\/tidy\/fuzz\.ts: there is no engine\/f\.ts/],
+    ['a socket without one', { 'collectors/x/x.ts': SOCKET }, /^collectors\/x: reads from a socket/],
+    [
+      'a socket with one',
+      { 'collectors/x/x.ts': SOCKET, 'collectors/x/p.ts': '', 'collectors/x/p.fuzz.ts': "import { p } from './p.ts';" },
+      undefined,
+    ],
+  ] as const)
+    test(name, () => {
+      const texts: Record<string, string> = files;
+      const framers = name.includes('framer') ? ['engine/f.ts'] : [];
+      const findings = checkFuzz(Object.keys(texts), (file) => texts[file] ?? '', framers);
+      assert.equal(findings.length, want === undefined ? 0 : 1, findings.join());
+      if (want !== undefined) assert.match(findings[0] ?? '', want);
+    });
 });

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import type { Seeded } from '../seeded.ts';
+import type { Seeded } from '../../engine/testing/seeded.ts';
 import { documentOf } from './events.ts';
 
 export const BULK_MODES = [

@@ -92,7 +92,7 @@ describe('one run', () => {
   test('without a log on disk a kill loses what was acknowledged, and the judge sees it', { timeout: 60_000 }, async () => {
     const step = { fault: 'kill', loadMs: 700, forMs: 400, bulk: 'is away', jumpMs: 0, workers: 1 } as const;
     const plan = { seed: 1, workers: 1, connections: 2, window: 4, eventsPerSecond: 3000, resends: false, steps: [step] };
-    const { problems, sums } = await crashRun({ plan, directory, durability: undefined, settlesMs: 500 });
+    const { problems, sums } = await crashRun({ plan, directory, durability: 'memory', settlesMs: 500 });
     assert.ok(sums.lost > 0, `nothing was lost: ${JSON.stringify({ problems, sums })}`);
     assert.ok(problems.some((problem) => /x acknowledged, but not there/.test(problem)));
   });

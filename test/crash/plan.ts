@@ -1,5 +1,5 @@
 /** What a crash run will do, chosen by its seed alone. */
-import { seeded } from '../seeded.ts';
+import { seeded } from '../../engine/testing/seeded.ts';
 import { BULK_MODES, type BulkMode } from './bulk-sink.ts';
 
 export const FAULTS = [

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { seeded } from '../seeded.ts';
+import { seeded } from '../../engine/testing/seeded.ts';
 import { BulkSink } from './bulk-sink.ts';
 import { CarbonSink } from './carbon-sink.ts';
 import { ADDED } from './events.ts';

@@ -8,7 +8,7 @@
  */
 import { openSync, writeSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { seeded } from '../seeded.ts';
+import { seeded } from '../../engine/testing/seeded.ts';
 import { ACK_BYTES, frameOf, readAck } from './events.ts';
 
 export interface SenderSettings {

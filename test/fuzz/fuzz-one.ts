@@ -1,7 +1,7 @@
 /** Fuzzes one target: values in, a report out. The caller watches over the time that a single input takes. */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { FuzzTarget } from '../../engine/testing/fuzz.ts';
-import { seeded } from '../seeded.ts';
+import { seeded } from '../../engine/testing/seeded.ts';
 import { Mutator, minimise } from './mutate.ts';
 
 export interface FuzzOptions {

@@ -1,5 +1,5 @@
 /** Makes bad inputs of good ones. */
-import type { Seeded } from '../seeded.ts';
+import type { Seeded } from '../../engine/testing/seeded.ts';
 
 /** Lengths and counts at which formats change their mind. */
 const LENGTHS = [
