@@ -51,7 +51,7 @@ function needsOf({ directory }: WorkerLog): Needs[] {
   return readdirSync(path).flatMap((name) => {
     const bytes = readFileSync(join(path, name));
     const file = new ProgressFile({
-      read: (into, at) => void into.set(bytes.subarray(at, at + into.length)),
+      read: (into, at) => into.set(bytes.subarray(at, at + into.length)),
       write: () => undefined,
       sync: (done) => done(null),
       close: () => undefined,
