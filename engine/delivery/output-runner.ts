@@ -34,6 +34,8 @@ export interface OutputRunnerOptions {
   readonly lagBytes?: () => number;
   /** Where chunks that stay open for long are kept; undefined: they hold the log. */
   readonly chunkDisk?: ChunkDisk | undefined;
+  /** In the one worker that takes over what a Fluentd left in the `path` of its file buffer: where a relative one begins. */
+  readonly takeOverFrom?: string | undefined;
   /**
    * Takes events that will never be delivered, with the reason; they count as dropped.
    *
@@ -121,6 +123,7 @@ export class OutputRunner {
         log,
         clock,
         account,
+        config,
         memory: (delta) => this.#memory(delta),
       });
     progress.onMoved = () => this.onProgress?.();
@@ -128,17 +131,13 @@ export class OutputRunner {
 
   /** Takes over what an earlier process left in chunk files. */
   async start(): Promise<void> {
-    const { output, secondary, progress, config, clock, log, account } = this.#o;
+    const { output, secondary, progress, config, clock, log, takeOverFrom } = this.#o;
     await output.start?.();
     await secondary?.start?.();
     await progress.sync();
     if (this.#mode === 'lazy' && config.flush_mode === 'default' && config.flush_interval !== undefined)
       log.warn({}, 'flush_interval has no meaning with the chunk key time: chunks leave after timekey and timekey_wait');
-    for (const chunk of (await this.#spiller?.files.recover(progress.lowWater)) ?? []) {
-      account.created += chunk.count;
-      account.pending += chunk.count;
-      this.#staging.adopt(chunk);
-    }
+    await this.#spiller?.recover(progress.lowWater, takeOverFrom);
     const everyMs = this.#mode === 'interval' ? Math.max(10, Math.min(flushIntervalOf(config) / 4, TICK_MS)) : TICK_MS;
     this.#timer = clock.every(everyMs, () => this.#tick());
   }
@@ -161,7 +160,7 @@ export class OutputRunner {
   get metrics(): Readonly<Record<string, number>> {
     const files = this.#spiller?.files;
     let oldestMs = Infinity;
-    for (const { openedMs } of this.#chunks()) oldestMs = Math.min(oldestMs, openedMs);
+    for (const { openedMs } of [...this.#sender.chunks(), ...this.#staging.chunks()]) oldestMs = Math.min(oldestMs, openedMs);
     return {
       retries: this.#sender.retries,
       chunks_open: this.#staging.size,
@@ -233,11 +232,6 @@ export class OutputRunner {
   caughtUp(): void {
     if (this.#mode === 'immediate') this.#staging.closeAll();
     if (this.#isFull || this.#o.progress.isFull) this.#makeRoom();
-  }
-
-  *#chunks(): Generator<OpenChunk> {
-    yield* this.#sender.chunks();
-    yield* this.#staging.chunks();
   }
 
   #tick(): void {
@@ -374,8 +368,8 @@ export class OutputRunner {
     this.#timer?.[Symbol.dispose]();
     const left = [...(await this.#sender.stop(STOP_MS)), ...this.#staging.chunks()];
     await this.#spiller?.done();
-    const { account, progress, log, output, secondary } = this.#o;
     for (const chunk of left) await this.#keepOrDrop(chunk);
+    const { account, progress, log, output, secondary } = this.#o;
     const lost = account.dropped[STOPPED] ?? 0;
     const { reason } = this.state;
     if (lost > 0) log.error({ events: lost, reason }, 'stopped with events that were not delivered');

@@ -1,11 +1,14 @@
 import type { Clock, Log } from '../component.ts';
 import { messageOf } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
+import type { Position } from '../log/entrance-log.ts';
 import type { Account } from '../telemetry/accounts.ts';
+import type { BufferConfig } from './buffer-config.ts';
 import type { OpenChunk } from './chunk.ts';
 import type { ChunkFile } from './chunk-file.ts';
 import type { ChunkFiles } from './chunk-files.ts';
 import type { Staging } from './staging.ts';
+import { takeOver } from './take-over.ts';
 
 export interface SpillerOptions {
   readonly files: ChunkFiles;
@@ -13,6 +16,7 @@ export interface SpillerOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly account: Account;
+  readonly config: BufferConfig;
   /** So many bytes more (or less) are in memory. */
   readonly memory: (delta: number) => void;
 }
@@ -30,6 +34,26 @@ export class Spiller {
   constructor(options: SpillerOptions) {
     this.#o = options;
     this.files = options.files;
+  }
+
+  /**
+   * Takes over what an earlier process left in chunk files, and a Fluentd in its own.
+   *
+   * @param lowWater  frames before it are never handed out again
+   * @param baseDir  where a relative path of Fluentd's buffer begins; undefined: another worker looks after that
+   */
+  async recover(lowWater: Position, baseDir: string | undefined): Promise<void> {
+    const { files, staging, account, config, clock, log } = this.#o;
+    const chunks = await files.recover(lowWater);
+    if (baseDir !== undefined) {
+      const known = new Set(chunks.map(({ id }) => id));
+      chunks.unshift(...(await takeOver({ config, baseDir, files, known, clock, log })));
+    }
+    for (const chunk of chunks) {
+      account.created += chunk.count;
+      account.pending += chunk.count;
+      staging.adopt(chunk);
+    }
   }
 
   /**

@@ -169,7 +169,7 @@ export class Builder {
   }
 
   async #output(section: Section, made: Made<Output>): Promise<OutputRunner> {
-    const { clock, random, dataDir, worker } = this.#maker.around;
+    const { clock, random, baseDir, dataDir, worker } = this.#maker.around;
     const [buffer] = childSections(section, 'buffer');
     const input = buffer === undefined ? {} : { ...sectionToInput(buffer, (name) => name === '@type'), '@arg': buffer.arg };
     const { entranceLog, stateDir, lagDetachBytes, lagBytes } = this.#o;
@@ -181,6 +181,7 @@ export class Builder {
       log: made.log,
       // An output that is new gets what comes from now on.
       start: entranceLog.head,
+      head: entranceLog.head,
     });
     const runner: OutputRunner = new OutputRunner({
       id: made.id,
@@ -188,6 +189,7 @@ export class Builder {
       memoryLimitBytes: lagDetachBytes,
       lagBytes: () => lagBytes(runner),
       chunkDisk: stateDir === undefined ? undefined : chunkDirectory(join(stateDir, 'chunks', name)),
+      takeOverFrom: worker.id === 0 ? baseDir : undefined,
       output: made.component,
       secondary: await this.#secondary(section),
       config,
