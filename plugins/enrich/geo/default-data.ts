@@ -61,7 +61,7 @@ export interface DefaultOptions {
  * @throws MillraceError MR_GEO_DATABASE when neither package is there, or their data are damaged
  */
 export function openDefault(options: DefaultOptions): CompactDatabase {
-  const { dataDir, clock, log, sources = installedSources() } = options;
+  const { clock, log, sources = installedSources() } = options;
   const fingerprint = fingerprintOf(sources);
   if (fingerprint === undefined) {
     throw new MillraceError(
@@ -69,9 +69,7 @@ export function openDefault(options: DefaultOptions): CompactDatabase {
       'there are no IP data: neither of the packages ip2region and geoip-lite is installed (npm install without --omit=optional brings both, or name a file with `database`)',
     );
   }
-  const home = dataDir ?? (options.sources === undefined ? cacheDirOf(process.env) : undefined);
-  const path =
-    home === undefined ? undefined : join(home, FOLDER, `default-${crc32(fingerprint).toString(16).padStart(8, '0')}.bin`);
+  const path = pathOf(options, fingerprint);
   const kept = path === undefined ? undefined : openKept(path, fingerprint, log);
   if (kept) return kept;
   const startMs = clock.now();
@@ -80,6 +78,23 @@ export function openDefault(options: DefaultOptions): CompactDatabase {
   if (path !== undefined) keep(path, bytes, clock.now(), log);
   log?.info({ ms: clock.now() - startMs, bytes: bytes.length, path: database.path }, 'compacted the IP data of the packages');
   return database;
+}
+
+/**
+ * Where the data will be kept, when they are not there yet and can be made.
+ *
+ * @returns undefined when they are there, when there is no place for them, or nothing to make them from
+ */
+export function missingDefault(options: DefaultOptions): string | undefined {
+  const fingerprint = fingerprintOf(options.sources ?? installedSources());
+  const path = fingerprint === undefined ? undefined : pathOf(options, fingerprint);
+  return path === undefined || sizeOf(path) > 0 ? undefined : path;
+}
+
+function pathOf({ dataDir, sources }: DefaultOptions, fingerprint: string): string | undefined {
+  const home = dataDir ?? (sources === undefined ? cacheDirOf(process.env) : undefined);
+  if (home === undefined) return undefined;
+  return join(home, FOLDER, `default-${crc32(fingerprint).toString(16).padStart(8, '0')}.bin`);
 }
 
 /**

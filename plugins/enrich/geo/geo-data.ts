@@ -7,6 +7,7 @@ import { Chain } from './chain.ts';
 import type { GeoDatabase } from './database.ts';
 import { openDefault, type Sources } from './default-data.ts';
 import { openDatabase } from './open.ts';
+import { prepareDefault } from './prepare.ts';
 
 export interface GeoDataOptions {
   /** Paths in the order in which they are asked. */
@@ -66,7 +67,10 @@ export class GeoData {
     }
     if (this.#options.withDefault || this.#watched.length === 0) {
       try {
-        this.#default = openDefault({ dataDir, clock, log, ...(this.#options.sources && { sources: this.#options.sources }) });
+        const { sources } = this.#options;
+        const options = { dataDir, clock, log, ...(sources && { sources }) };
+        await prepareDefault(options);
+        this.#default = openDefault(options);
         log.info(describe(this.#default), 'opened an IP database');
       } catch (error) {
         // The user's own files are enough; without them there is nothing to answer from.
