@@ -14,7 +14,7 @@ interface World {
   readonly disk: SimulatedDisk;
   readonly clock: FakeClock;
   readonly lines: LogLine[];
-  open(more?: Partial<DiskLogOptions>): Promise<DiskLog>;
+  readonly open: (more?: Partial<DiskLogOptions>) => Promise<DiskLog>;
 }
 
 function world(disk = new SimulatedDisk()): World {
