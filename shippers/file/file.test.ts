@@ -61,6 +61,16 @@ describe('file', () => {
     assert.equal(read('by/app.db/20231114.log'), '{"c":3}\n');
   });
 
+  test('by the fields that are chunk keys', async () => {
+    const output = make({ path: 'keys/${host}/${$.a.b}.log' });
+    for (const host of ['web-1', '上海', '../up']) {
+      const verdict = await output.write({ ...chunk, metadata: { variables: { host, '$.a.b': 'x' } } }, signal);
+      assert.equal(verdict === 'delivered', host !== '../up');
+    }
+    assert.deepEqual(readdirSync(join(baseDir, 'keys')).toSorted(), ['web-1', '上海']);
+    assert.equal(read('keys/上海/x.log').length, read('keys/web-1/x.log').length);
+  });
+
   test('in another zone the day is another', async () => {
     assert.equal(await write({ path: 'zone/%Y%m%d', utc: false, timezone: 'Asia/Shanghai' }), 'delivered');
     assert.deepEqual(readdirSync(join(baseDir, 'zone')), ['20231115', '20231116']);

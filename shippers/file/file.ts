@@ -18,7 +18,9 @@ const MAX_NUMBERED = 10_000;
 
 const config = z.object({
   path: text()
-    .describe('Path of the file; %Y%m%d stands for the time of each event, ${tag} and ${tag[0]} for its tag')
+    .describe(
+      'Path of the file; %Y%m%d stands for the time of each event, ${tag} and ${tag[0]} for its tag, ${host} for a field that is a chunk key',
+    )
     .meta({ examples: ['/var/log/millrace/${tag}.%Y%m%d.log'] }),
   append: bool()
     .default(true)
@@ -59,7 +61,16 @@ function writeFiles(parsed: Config, ctx: Context): Output {
   const template = resolve(ctx.baseDir, parsed.path) + (parsed.add_path_suffix ? parsed.path_suffix : '');
   const path = template.endsWith('.gz') || parsed.compress === 'text' ? template : `${template}.gz`;
   const zone = zoneOf({ localtime: !parsed.utc, utc: parsed.utc, timezone: parsed.timezone });
-  const expand = compilePlaceholders(path, { time: true, tag: true, fields: [] }, zone);
+  const expands = new Map<string, Expand>();
+  /** For the fields that are chunk keys; they are the same for all chunks of a configuration. */
+  const expandFor = (variables: Readonly<Record<string, string>> = {}): Expand => {
+    const fields = Object.keys(variables);
+    const known = expands.get(fields.join(','));
+    if (known !== undefined) return known;
+    const expand = compilePlaceholders(path, { time: true, tag: true, fields }, zone);
+    expands.set(fields.join(','), expand);
+    return expand;
+  };
   return {
     async probe() {
       const folder = dirname(path);
@@ -72,7 +83,7 @@ function writeFiles(parsed: Config, ctx: Context): Output {
       }
     },
     async write(chunk) {
-      const { parts, refused } = partsOf(chunk, formatter, expand);
+      const { parts, refused } = partsOf(chunk, formatter, expandFor(chunk.metadata.variables));
       const retry: number[] = [];
       let reason: string | undefined;
       for (const [file, { lines, indices }] of parts) {
@@ -108,7 +119,7 @@ function partsOf(
       // Most neighbours are of one second, and all of one tag.
       if (cursor.seconds !== second) {
         second = cursor.seconds;
-        part = partFor(parts, expand({ timekey: second, tag: batch.tag }));
+        part = partFor(parts, expand({ timekey: second, tag: batch.tag, variables: chunk.metadata.variables }));
       }
       if (typeof part === 'string') refused.push({ index, reason: part });
       else {
