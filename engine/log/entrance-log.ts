@@ -34,8 +34,9 @@ export interface LogReader {
 }
 
 export interface LogStatus {
-  /** Events appended and found at start that no reader could have skipped: the log's own books. */
+  /** The log's own books. */
   readonly appended: { readonly frames: number; readonly events: number; readonly bytes: number };
+  /** What was checked at start: the newest segments. Older ones are checked when they are read. */
   readonly recovered: { readonly frames: number; readonly events: number; readonly bytes: number };
   /** Size of what is kept, and of what may be kept. */
   readonly keptBytes: number;

@@ -7,6 +7,9 @@ import { KIND, type Checksum } from './frame.ts';
 import { SegmentScanner } from './scanner.ts';
 import { decodeHeader, firstPosition, SEGMENT_HEADER_BYTES, sequenceOf, type Segment, type SegmentHeader } from './segment.ts';
 
+/** What is read to find the first frame of a segment, before all of it is. */
+const FIRST_BYTES = 64 << 10;
+
 export interface RecoveryOptions {
   readonly disk: Disk;
   readonly directory: string;
@@ -29,7 +32,7 @@ export interface Recovered {
   readonly nextSequence: number;
   /** No position at or behind it was ever given, but for what a loss of power took. */
   readonly head: Position;
-  /** From `needed` on. */
+  /** That were checked, from `needed` on. */
   readonly frames: number;
   readonly events: number;
   readonly bytes: number;
@@ -60,8 +63,7 @@ export interface FoundFiles {
 }
 
 /**
- * Reads what a run left behind: segments whose frames may be needed are checked, the torn end of the newest ones is cut
- * off, and everything that is left is made safe, because it counts as such from now on.
+ * Reads what a run left behind: the newest segments are checked, the torn end of them is cut off, and everything that is left is made safe, because it counts as such from now on.
  *
  * @throws MillraceError MR_LOG_FORMAT when a newer version wrote it; what the disk threw
  */
@@ -75,10 +77,12 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const segments = all.slice(firstNeeded(all, options.needed ?? 0));
   const found: Found = { frames: 0, events: 0, bytes: 0, end: options.needed ?? 0, origins: new Map(), enteredMs: 0 };
   let truncatedBytes = 0;
+  const checkedFrom = lastKnown(segments);
   for (const [n, segment] of segments.entries()) {
     // The newest two may have been written to when the end came.
     const mayBeTorn = n >= segments.length - 2;
-    scan(options, segment, segments[n + 1], mayBeTorn, found);
+    if (n >= checkedFrom) scan(options, segment, segments[n + 1], mayBeTorn, found);
+    else leave(segment);
     truncatedBytes += await settle(disk, segment, mayBeTorn);
     state.head = Math.max(state.head, segment.end);
   }
@@ -96,6 +100,19 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     origins: found.origins,
     enteredMs: found.enteredMs,
   };
+}
+
+/** Newer ones are checked at once: the newest two, and those up to one in which stands what has to be known of the others. */
+function lastKnown(segments: readonly Candidate[]): number {
+  let n = Math.max(0, segments.length - 2);
+  while (n > 0 && !(segments[n] as Candidate).hasMarks) n--;
+  return n;
+}
+
+/** Checked when it is read: a long log shall not keep a start waiting. */
+function leave(segment: Candidate): void {
+  segment.end = segment.base + segment.size;
+  segment.frames = 1;
 }
 
 /** Those before it are not looked at: no frame of them is needed, and what has to be known of them stands in it. */
@@ -181,8 +198,15 @@ function sortByPosition(
   for (const candidate of candidates) {
     const file = disk.open(candidate.path, 'read');
     try {
-      const scanner = new SegmentScanner({ file, header: candidate.header, checksum, onDamage: () => undefined });
-      if (scanner.next(candidate.size) && scanner.base !== undefined) {
+      const scannerOf = (): SegmentScanner =>
+        new SegmentScanner({ file, header: candidate.header, checksum, onDamage: () => undefined });
+      let scanner = scannerOf();
+      // Mostly the first frame is a small one.
+      if (!scanner.next(Math.min(candidate.size, FIRST_BYTES))) {
+        scanner = scannerOf();
+        scanner.next(candidate.size);
+      }
+      if (scanner.base !== undefined) {
         candidate.base = scanner.base;
         candidate.end = firstPosition(candidate);
         candidate.hasMarks = scanner.kind === KIND.marks && scanner.at === SEGMENT_HEADER_BYTES;
