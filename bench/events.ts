@@ -5,6 +5,7 @@
  *
  * Left out, because all ways need them: sockets, the entrance log, HTTP.
  */
+import { kernelState } from '../engine/events/kernel/kernel.ts';
 import { makeCorpus } from './events/corpus.ts';
 import {
   bytesPath,
@@ -13,6 +14,7 @@ import {
   objectsPath,
   placeAndRemove,
   placeFilter,
+  plainPath,
   removeFilter,
   type Path,
 } from './events/paths.ts';
@@ -36,7 +38,9 @@ const edited = entry('b  a + group of fields added, two deleted', bytesPath([pla
 const halved = entry('c  a + grep that drops half', bytesPath([halfFilter()]));
 const plainObjects = entry('d  a through objects', objectsPath(undefined));
 const editedObjects = entry('d  b through objects', objectsPath(placeAndRemove()));
-const entries = [calibrated, plain, edited, halved, plainObjects, editedObjects];
+const plainCode = entry('f  a without the kernel', plainPath([]));
+const editedCode = entry('f  b without the kernel', plainPath([placeFilter(), removeFilter()]));
+const entries = [calibrated, plain, edited, halved, plainCode, editedCode, plainObjects, editedObjects];
 
 /** Nanoseconds of CPU of the whole process, garbage collection in other threads too, for each event. */
 function sample(path: Path): number {
@@ -71,7 +75,7 @@ for (let round = 0; round < ROUNDS; round++) for (const { path, samples } of ent
 
 const each = (path: Path): number => corpus.frames.reduce((sum, frame) => sum + path(frame), 0) / corpus.events;
 console.log(
-  `node ${process.version}, ${corpus.events} events in frames of ${corpus.eventsEach}, ${(corpus.bytes / corpus.events).toFixed(0)} bytes each; CPU, median of ${ROUNDS}`,
+  `node ${process.version}, ${corpus.events} events in frames of ${corpus.eventsEach}, ${(corpus.bytes / corpus.events).toFixed(0)} bytes each; kernel ${kernelState()}; CPU, median of ${ROUNDS}`,
 );
 console.log(`${''.padEnd(44)}  ns/event   range        to e   to objects   bytes out   heap bytes/event`);
 for (const { title, path, samples } of entries) {

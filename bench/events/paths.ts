@@ -4,6 +4,7 @@ import { create, testContext } from '../../engine/testing/driver.ts';
 import type { Filter } from '../../engine/component.ts';
 import type { Batch, Place } from '../../engine/events/batch.ts';
 import { field, fragment, type Fragment } from '../../engine/events/field.ts';
+import { useKernel } from '../../engine/events/kernel/kernel.ts';
 import { readRequest } from '../../engine/events/forward.ts';
 import { MsgpackReader, decode, type EventTimeValue } from '../../engine/events/msgpack.ts';
 import { FilterRunner, type FilterNode } from '../../engine/pipeline/filter-run.ts';
@@ -28,6 +29,19 @@ const geoOf = (n: number): Record<string, unknown> => ({
     location: { lat: 20 + n / 100, lon: 100 + n / 100 },
   },
 });
+
+/** The same without the WebAssembly kernel. */
+export function plainPath(filters: readonly Filter[]): Path {
+  const path = bytesPath(filters);
+  return (frame) => {
+    useKernel(false);
+    try {
+      return path(frame);
+    } finally {
+      useKernel(true);
+    }
+  };
+}
 
 /** The engine's own path, with a chain of filters or without. */
 export function bytesPath(filters: readonly Filter[]): Path {

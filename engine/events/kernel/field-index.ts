@@ -46,6 +46,7 @@ export class FieldIndex {
 
   /** Whether events with that name have it in their row. A new name is looked out for from the next batch on. */
   knows(name: Uint8Array): boolean {
+    if (this.#isOff && this.#used === 0) return false;
     const known = this.#known;
     for (let n = 0; n < known.length; n++) if (known[n] === name) return (this.#nameOf[n] as number) < this.#used;
     return this.#learn(name);
@@ -56,15 +57,15 @@ export class FieldIndex {
     let index = names.findIndex((one) => one.length === name.length && one.every((byte, n) => byte === name[n]));
     if (index < 0) {
       const kernel = sharedKernel();
-      if (kernel === undefined) return false;
-      index = names.length;
-      if (index >= kernel.at.NAMES || name.length > kernel.at.LONGEST_NAME) this.#isOff = true;
+      // Without the kernel there is no index, and the next question shall cost nothing.
+      if (kernel === undefined || names.length >= kernel.at.NAMES || name.length > kernel.at.LONGEST_NAME) this.#isOff = true;
       // A copy: the array may be one that is used again.
       else names.push(Uint8Array.from(name));
+      index = this.#isOff ? Infinity : names.length - 1;
     }
     if (this.#known.length < MAX_KNOWN) {
       this.#known.push(name);
-      this.#nameOf.push(this.#isOff ? Infinity : index);
+      this.#nameOf.push(index);
     }
     return index < this.#used;
   }

@@ -43,6 +43,7 @@ interface Exports {
     from: number,
     end: number,
     count: number,
+    firstId: number,
     leadLength: number,
     low: number,
     trailLength: number,
@@ -70,24 +71,28 @@ export interface Kernel {
   namesCount: number;
 }
 
-let state: KernelState | undefined;
+let wanted: boolean | undefined;
+let state: Exclude<KernelState, 'off'> | undefined;
 let shared: Kernel | undefined;
 
 /** The kernel of this thread; undefined when the plain implementation is to be used. */
 export function sharedKernel(): Kernel | undefined {
-  if (state === undefined) load();
-  return shared;
+  return kernelState() === 'on' ? shared : undefined;
 }
 
 export function kernelState(): KernelState {
-  if (state === undefined) load();
-  return state as unknown as KernelState;
+  wanted ??= process.env['MILLRACE_KERNEL'] !== 'off';
+  if (!wanted) return 'off';
+  return (state ??= load());
 }
 
-/** Switches the kernel of this thread off or on. The environment variable MILLRACE_KERNEL=off does so before. */
-export function useKernel(wanted: boolean): void {
-  shared = undefined;
-  state = wanted ? undefined : 'off';
+/**
+ * Switches the kernel of this thread off or on; one that failed is tried anew. The environment variable
+ * MILLRACE_KERNEL=off does so from the start.
+ */
+export function useKernel(on: boolean): void {
+  wanted = on;
+  if (on && state !== 'on') state = undefined;
 }
 
 /** When the kernel ended with an error of its own: the plain implementation does the rest. */
@@ -96,25 +101,20 @@ export function giveUpKernel(): void {
   state = 'failed';
 }
 
-function load(): void {
-  if (process.env['MILLRACE_KERNEL'] === 'off') {
-    state = 'off';
-    return;
-  }
+function load(): Exclude<KernelState, 'off'> {
   let file: Buffer;
   try {
     file = readFileSync(join(import.meta.dirname, 'kernel.wasm'));
   } catch {
     // Not built: everything works without it, and `kernelState` tells.
-    state = 'missing';
-    return;
+    return 'missing';
   }
   try {
     shared = instantiate(file);
-    state = 'on';
+    return 'on';
   } catch {
     // A processor without SIMD, say.
-    state = 'failed';
+    return 'failed';
   }
 }
 

@@ -1,62 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { Batch, Place } from '../batch.ts';
+import type { Batch } from '../batch.ts';
 import { ByteWriter } from '../byte-writer.ts';
-import { IdWriter } from '../event-id.ts';
-import { headerBytes, readNumber, skipValue } from '../msgpack.ts';
-import { EventTimeValue, Extension } from '../msgpack.ts';
+import { checkEntries } from '../entries.ts';
+import { EventTimeValue, Extension, INVALID } from '../msgpack.ts';
 import { writeEventTime, writeValue } from '../msgpack-write.ts';
-import { JsonWriter } from '../ndjson.ts';
 import { giveUpKernel, kernelState, sharedKernel, useKernel } from './kernel.ts';
-import { writeLines, type LineSource, type Piece } from './lines.ts';
-
-const PLACE: Place = { incarnation: 0x3_3333_3333n, segment: 1_700_000_000_000, offset: 0x12_3456_7891, enteredMs: 0 };
-const piece = (text: string): Piece => ({ bytes: Buffer.from(text), length: Buffer.byteLength(text) });
-
-interface Options {
-  readonly place?: Place | undefined;
-  readonly timeKey?: string;
-  readonly trail?: Piece | ((seconds: number) => Piece);
-}
-
-/** A source with the plain way to write an event, and a count of how often it was taken. */
-function sourceOf({
-  place,
-  timeKey = '@timestamp',
-  trail = piece('}}\n'),
-}: Options): LineSource & { readonly left: () => number } {
-  const json = new JsonWriter();
-  const ids = new IdWriter();
-  const key = Buffer.from(timeKey);
-  if (place !== undefined) ids.frame(place);
-  const lead = piece(place === undefined ? '{"create":{' : `{"create":{"_id":"${ids.head.toString()}`);
-  let left = 0;
-  return {
-    lead,
-    low: place === undefined ? undefined : ids.low,
-    trail,
-    timeKey: key,
-    left: () => left,
-    line(into, batch, event, at) {
-      left++;
-      const b = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
-      const timeAt = at + headerBytes(b, at);
-      const recordAt = skipValue(b, timeAt, batch.end);
-      const isTime = b[timeAt] === 0xd7 || b[timeAt] === 0xc7;
-      const seconds = isTime ? b.readUInt32BE(recordAt - 8) : Number(readNumber(b, timeAt) ?? 0);
-      into.raw(lead.bytes);
-      if (place !== undefined) {
-        ids.tail(into, batch.ids?.[event] ?? event << 8);
-        into.u8(0x22);
-      }
-      into.raw(typeof trail === 'function' ? trail(seconds).bytes : trail.bytes);
-      const next = json.record(into, b, recordAt, key, seconds, isTime ? b.readUInt32BE(recordAt - 4) : 0);
-      into.u8(0x0a);
-      return next;
-    },
-  };
-}
+import { PLACE, piece, sourceOf, takeUnchecked, type Options } from './lines.cases.ts';
+import { writeLines, type Piece } from './lines.ts';
 
 interface Written {
   readonly bytes: Buffer;
@@ -276,6 +228,12 @@ describe('lines by the kernel', () => {
     assert.equal(assertSame(batchOf(Array.from({ length: 20_000 }, () => tiny))), 0);
   });
 
+  test('many events of which each third is left to plain code', () => {
+    const [usual, odd] = [entryOf({ a: 1 }), entryRaw(0x81, 1, 1)];
+    const entries = Array.from({ length: 20_000 }, (_, n) => (n % 3 === 0 ? odd : usual));
+    assert.equal(assertSame(batchOf(entries)), 6667);
+  });
+
   test('more output than there is room for', () => {
     const controls = entryOf({ t: '\u0000'.repeat(10_000) });
     assert.equal(assertSame(batchOf(Array.from({ length: 100 }, () => controls))), 0);
@@ -295,21 +253,20 @@ describe('lines by the kernel', () => {
     assert.equal(assertSame(batch), 0);
   });
 
-  test('bytes that were changed: the same answer as plain code, or an error as there; never anything else', () => {
+  test('bytes that were changed: the same as plain code if they pass the entrance, else JSON or nothing', () => {
     const entries = fc.array(entry, { minLength: 1, maxLength: 4 });
     const changes = fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { minLength: 1, maxLength: 4 });
     fc.assert(
       fc.property(entries, changes, (made, changed) => {
-        const batch = batchOf(made);
-        const bytes = Uint8Array.from(batch.bytes);
-        // The last event stays: it is what makes the batch long enough.
-        for (const [at, byte] of changed) bytes[batch.start + (at % (batch.end - batch.start - 1250))] = byte;
-        const want = attempt({ ...batch, bytes }, false);
-        const got = attempt({ ...batch, bytes }, true);
+        const { bytes: whole, start, end } = batchOf(made);
+        const bytes = Uint8Array.from(whole);
+        for (const [at, byte] of changed) bytes[start + (at % (end - start))] = byte;
+        const checked = checkEntries('t', bytes, start, end, undefined, 1_763_812_345_000);
+        if (checked !== INVALID && checked.batch !== undefined) assertSame(checked.batch);
+        takeUnchecked(bytes, start, end);
         assert.equal(kernelState(), 'on');
-        assert.equal(got, want);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 
@@ -319,6 +276,7 @@ describe('lines by the kernel', () => {
     assert.equal(kernelState(), 'off');
     assert.equal(sharedKernel(), undefined);
     assert.equal(write(batch, {}, true).left, 2);
+    useKernel(true);
     giveUpKernel();
     assert.equal(kernelState(), 'failed');
     assert.equal(write(batch, {}, true).left, 2);
@@ -326,11 +284,3 @@ describe('lines by the kernel', () => {
     assert.equal(assertSame(batch, {}), 0);
   });
 });
-
-function attempt(batch: Batch, withKernel: boolean): string {
-  try {
-    return write(batch, { place: PLACE }, withKernel).bytes.toString('latin1');
-  } catch (error) {
-    return error instanceof Error ? error.name : 'thrown';
-  }
-}

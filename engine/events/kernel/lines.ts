@@ -24,7 +24,7 @@ export interface LineSource {
 }
 
 /** Below this many bytes of entries the calls take longer than plain code does. */
-const SMALL = 1024;
+const SMALL = 128;
 
 /**
  * Writes the lines of a batch.
@@ -82,6 +82,9 @@ class Run {
   readonly #ends: Uint32Array;
   readonly #n: number;
   #trailLength = -1;
+  // Events whose ids the kernel has.
+  #idsFrom = 0;
+  #idsEnd = 0;
 
   constructor(kernel: Kernel, into: ByteWriter, batch: Batch, source: LineSource, ends: Uint32Array, n: number) {
     this.#kernel = kernel;
@@ -102,6 +105,15 @@ class Run {
     if (length > at.TRAIL_SIZE) return -1;
     bytes.copy(this.#kernel.bytes, at.TRAIL, 0, length);
     return length;
+  }
+
+  #giveIds(from: number): void {
+    const { words, at: places } = this.#kernel;
+    const { ids, count } = this.#batch;
+    const idsAt = places.IDS >>> 2;
+    this.#idsFrom = from;
+    this.#idsEnd = Math.min(count, from + places.EVENTS);
+    for (let n = from; n < this.#idsEnd; n++) words[idsAt + n - from] = ids === undefined ? n << 8 : (ids[n] as number);
   }
 
   /** Leaves the number of events that were written, and the offset after them, in `progress`. */
@@ -146,12 +158,11 @@ class Run {
   /** Lets the kernel write events from `event` on, which begins at `from` of the window, and takes what it wrote. */
   #call(event: number, from: number, size: number): number {
     const { exports, at: places, bytes, words, quotedLength } = this.#kernel;
-    const { ids, count } = this.#batch;
-    const most = Math.min(count - event, places.EVENTS);
-    const idsAt = places.IDS >>> 2;
-    for (let n = 0; n < most; n++) words[idsAt + n] = ids === undefined ? (event + n) << 8 : (ids[event + n] as number);
+    if (event >= this.#idsEnd) this.#giveIds(event);
+    const most = this.#idsEnd - event;
+    const firstId = event - this.#idsFrom;
     const { lead, low = -1, timeKey } = this.#source;
-    const answer = exports.lines(from, size, most, lead.length, low, this.#trailLength, timeKey.length, quotedLength);
+    const answer = exports.lines(from, size, most, firstId, lead.length, low, this.#trailLength, timeKey.length, quotedLength);
     const into = this.#into;
     const written = exports.written.value;
     into.ensure(written);

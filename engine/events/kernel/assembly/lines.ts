@@ -37,6 +37,7 @@ const EVENT_ROOM: usize = LEAD_SIZE + TRAIL_SIZE + NAME_SIZE * 6 + 128;
 /**
  * Writes the lines of up to `count` entries from offset `from` to `end` of INPUT.
  *
+ * @param firstId  index in IDS of the first of them
  * @param low  the bits of the id above the 32 of IDS; below 0: events have no id, TRAIL follows LEAD
  * @param trailLength  bytes of TRAIL; below 0: asked for whenever the second changes
  */
@@ -44,6 +45,7 @@ export function lines(
   from: u32,
   end: u32,
   count: u32,
+  firstId: u32,
   leadLength: u32,
   low: i32,
   trailLength: i32,
@@ -81,7 +83,7 @@ export function lines(
       }
     }
     let to = copyBlocks(o, LEAD, leadLength);
-    if (low >= 0) to = id(to, ((<u64>low) << 32) | load<u32>(IDS + (events << 2)));
+    if (low >= 0) to = id(to, ((<u64>low) << 32) | load<u32>(IDS + ((firstId + events) << 2)));
     to = copyBlocks(to, TRAIL, trailLength);
     to = document(to, recordAt, nameLength, quotedLength);
     if (to <= LAST_ANSWER) {
