@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Aggregate } from '../../engine/metrics/aggregate.ts';
-import type { FuzzTarget } from '../../engine/testing/fuzz.ts';
+import { magnitude, type FuzzTarget } from '../../engine/testing/fuzz.ts';
 import { Lines } from './lines.ts';
 import { StatsdParser } from './parse.ts';
 
@@ -31,7 +31,7 @@ export const fuzzTargets: readonly FuzzTarget[] = [
       assert.ok(aggregate.size <= 500, 'the limit of series holds');
       if (++inputs % 1000 === 0)
         for (const { timer } of aggregate.flush(ALL).series) if (typeof timer === 'object') timer.release();
-      return `${parser.lines} ${parser.bad} ${parser.refused} ${parser.events} ${fresh.size}`;
+      return [parser.lines, parser.bad, parser.refused, parser.events, fresh.size].map(magnitude).join();
     },
   },
   {

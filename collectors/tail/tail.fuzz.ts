@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Parser } from '../../engine/component.ts';
-import { readWholeBatch, type FuzzTarget } from '../../engine/testing/fuzz.ts';
+import { magnitude, readWholeBatch, type FuzzTarget } from '../../engine/testing/fuzz.ts';
 import { Lines } from './lines.ts';
 import { printPositions, readPositions } from './positions.ts';
 
@@ -37,7 +37,7 @@ function linesTarget(encoding: string | undefined): FuzzTarget {
       odd = 0;
       lines.take(bytes, 0, bytes.length, true, '/var/log/中.log');
       const batch = lines.writer.take('fuzz');
-      return `${batch === undefined ? 'none' : readWholeBatch(batch)} ${odd}`;
+      return `${batch === undefined ? 'none' : readWholeBatch(batch)} ${magnitude(odd)}`;
     },
   };
 }
@@ -56,7 +56,7 @@ export const fuzzTargets: readonly FuzzTarget[] = [
         for (const { offset } of positions) assert.ok(Number.isFinite(offset) && offset >= 0);
         const again = readPositions(printPositions(positions), followsInodes);
         assert.equal(again.positions.length, positions.length, 'what is printed is read again');
-        sign += ` ${positions.length}/${unreadable}`;
+        sign += ` ${magnitude(positions.length)}/${magnitude(unreadable)}`;
       }
       return sign;
     },

@@ -19,7 +19,7 @@ export interface FuzzTarget {
   readonly seeds: readonly (string | Uint8Array)[];
   /** Pieces that mean something in this format, to be put in anywhere. */
   readonly words?: readonly (string | Uint8Array)[];
-  /** Longest input; default 4096. */
+  /** Longest input; default 2048. */
   readonly maxBytes?: number;
   /**
    * Takes any bytes. A throw is a finding, and so is a second without an answer; errors that the source declares are
@@ -62,9 +62,12 @@ export function readWholeBatch(batch: Batch): string {
     size += text.length;
     JSON.parse(text);
   }
-  return `${batch.count}/${32 - Math.clz32(size)}`;
+  return `${magnitude(batch.count)}/${magnitude(size)}`;
 }
 const TIME_KEY = Buffer.from('@timestamp');
+
+/** A number as a sign of something new: only its doubling is. */
+export const magnitude = (value: number): number => 32 - Math.clz32(value);
 
 /** Offset of the record of an entry: behind its head and its time. */
 function recordOf(bytes: Buffer, entryAt: number): number {

@@ -25,7 +25,7 @@ export interface FuzzReport {
   readonly failure: { readonly message: string; readonly bytes: Buffer; readonly nth: number } | undefined;
 }
 
-const DEFAULT_MAX_BYTES = 4096;
+const DEFAULT_MAX_BYTES = 2048;
 const KEPT_MAX = 512;
 /** Signs of something new that are remembered. */
 const SIGNS_MAX = 20_000;
@@ -45,8 +45,8 @@ export async function fuzzOne(target: FuzzTarget, { seed, seconds, inputs, onInp
   let nth = 0;
   let usedAtHalf = 0;
   let halfAt = 0;
-  const done = (failure: FuzzReport['failure']): FuzzReport => {
-    const grownBytes = usedAtHalf === 0 || failure !== undefined ? 0 : Math.max(0, memoryUsed(collect) - usedAtHalf);
+  const done = async (failure: FuzzReport['failure']): Promise<FuzzReport> => {
+    const grownBytes = usedAtHalf === 0 || failure !== undefined ? 0 : Math.max(0, (await memoryUsed(collect)) - usedAtHalf);
     return {
       inputs: nth,
       seconds: (performance.now() - began) / 1000,
@@ -65,7 +65,7 @@ export async function fuzzOne(target: FuzzTarget, { seed, seconds, inputs, onInp
       const now = performance.now();
       if (now > endMs && nth >= target.seeds.length) break;
       if (usedAtHalf === 0 && collect !== undefined && (now > (began + endMs) / 2 || nth > inputs / 2)) {
-        usedAtHalf = memoryUsed(collect);
+        usedAtHalf = await memoryUsed(collect);
         halfAt = nth;
       }
     }
@@ -106,8 +106,12 @@ function messageOf(error: unknown): string {
 
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
 
-function memoryUsed(collect: (() => void) | undefined): number {
-  collect?.();
+/** Garbage of one collection may free more in the next one (finalizers, weak tables). */
+async function memoryUsed(collect: (() => void) | undefined): Promise<number> {
+  for (let n = 0; n < 3; n++) {
+    collect?.();
+    await turn();
+  }
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
