@@ -55,6 +55,11 @@ Examples:
 Example:
   millrace test access.log -c millrace.yaml --tag web.access --format apache2 --expect error-ratio
 `,
+  why: `
+Examples:
+  millrace why
+  millrace why --event 0d1k2m3n4p5q6r7s8t9u0vabcdefghij -c millrace.yaml
+`,
   dlq: `
 Examples:
   millrace dlq ls
@@ -175,10 +180,17 @@ function addLooking(program: Command, streams: Streams, done: (run: Promise<numb
     .command('why')
     .description('why something does not move, why events were dropped, and what to do; exit 1 when something stands still')
     .argument('[component]', 'id of a component')
+    .option('--event <id>', 'what became of one event, by its _id or WORKER/SEGMENT/OFFSET; needs no running millrace')
+    .option('-c, --config <file>', 'configuration, to show the way of the event through its filters')
     .option('--data <dir>', 'data directory of the running millrace')
     .addOption(json())
+    .addHelpText('after', EXAMPLES.why)
     .action((component: string | undefined, options) =>
-      done(import('./commands/why.ts').then(({ why }) => why(component, options, streams))),
+      done(
+        options.event === undefined
+          ? import('./commands/why.ts').then(({ why }) => why(component, options, streams))
+          : import('./commands/why-event.ts').then(({ whyEvent }) => whyEvent(options, streams)),
+      ),
     );
   addDeadLetters(program, streams, done);
   addBuffer(program, streams, done);

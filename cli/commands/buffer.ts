@@ -1,75 +1,41 @@
 /** The entrance log on disk: what is in it, whether it is whole, mending it, and taking its events out. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { ProgressFile } from '../../engine/delivery/progress-file.ts';
 import { readEvent } from '../../engine/delivery/dead-letters-format.ts';
 import { EXIT, MillraceError } from '../../engine/errors.ts';
 import { ByteWriter } from '../../engine/events/byte-writer.ts';
 import { writeArrayHeader, writeBin, writeString } from '../../engine/events/msgpack-write.ts';
 import { EventCursor } from '../../engine/events/view.ts';
 import { realDisk } from '../../engine/log/disk.ts';
-import type { Frame, Position } from '../../engine/log/entrance-log.ts';
+import type { Frame } from '../../engine/log/entrance-log.ts';
 import { inspectLog, repairLog, type LogReport, type SegmentReport } from '../../engine/log/inspect.ts';
 import { compilePattern } from '../../engine/pipeline/match-pattern.ts';
 import { parseDuration } from '../../engine/units.ts';
 import { dataDirectory } from '../control-client.ts';
 import { takeDataDir } from '../data-dir.ts';
 import { table, visible, type Streams } from '../output.ts';
+import { logsIn, progressIn, type OutputProgress, type WorkerLog } from '../stored-logs.ts';
 
 export interface BufferOptions {
   readonly data?: string;
   readonly json?: boolean;
 }
 
-interface WorkerLog {
-  readonly worker: number;
-  readonly directory: string;
-}
-
 /** @throws MillraceError MR_NO_INPUT when the data directory holds no log */
-function logsIn(data: string | undefined): WorkerLog[] {
+function requireLogs(data: string | undefined): WorkerLog[] {
   const path = dataDirectory(data);
-  const names = existsSync(path) ? readdirSync(path) : [];
-  const logs = names.flatMap((name) => {
-    const worker = /^worker-(\d{1,3})$/.exec(name)?.[1];
-    const directory = join(path, name, 'log');
-    return worker !== undefined && existsSync(directory) ? [{ worker: Number(worker), directory }] : [];
-  });
+  const logs = logsIn(path);
   if (logs.length === 0) throw new MillraceError('MR_NO_INPUT', `there is no log on disk in the data directory ${path}`);
-  return logs.toSorted((a, b) => a.worker - b.worker);
-}
-
-interface Needs {
-  readonly output: string;
-  readonly lowWater: Position;
-}
-
-/** Outputs with the positions from which they need the log. */
-function needsOf({ directory }: WorkerLog): Needs[] {
-  const path = join(directory, '..', 'progress');
-  if (!existsSync(path)) return [];
-  return readdirSync(path).flatMap((name) => {
-    const bytes = readFileSync(join(path, name));
-    const file = new ProgressFile({
-      read: (into, at) => into.set(bytes.subarray(at, at + into.length)),
-      write: () => undefined,
-      sync: (done) => done(null),
-      close: () => undefined,
-    });
-    const saved = file.load();
-    return saved === undefined ? [] : [{ output: decodeURIComponent(name), lowWater: saved.lowWater }];
-  });
+  return logs;
 }
 
 /** Segments, what is in them and who needs them. Exit 0, also while millrace runs. */
 export async function bufferLs(options: BufferOptions, streams: Streams): Promise<number> {
-  const logs: { log: WorkerLog; report: LogReport; needs: Needs[] }[] = [];
-  for (const log of logsIn(options.data))
-    logs.push({ log, report: await inspectLog(realDisk, log.directory), needs: needsOf(log) });
+  const logs: { log: WorkerLog; report: LogReport; needs: OutputProgress[] }[] = [];
+  for (const log of requireLogs(options.data))
+    logs.push({ log, report: await inspectLog(realDisk, log.directory), needs: progressIn(log) });
   if (options.json === true) {
     const workers = logs.map(({ log, report, needs }) => ({
       ...log,
-      needs,
+      needs: needs.map(({ output, lowWater }) => ({ output, lowWater })),
       segments: report.segments.map((one) => segmentJson(one, needs)),
     }));
     streams.out(`${JSON.stringify({ schema: 'millrace/buffer@1', workers }, undefined, 2)}\n`);
@@ -94,7 +60,7 @@ export async function bufferLs(options: BufferOptions, streams: Streams): Promis
   return EXIT.ok;
 }
 
-const neededBy = ({ end, events }: SegmentReport, needs: readonly Needs[]): string[] =>
+const neededBy = ({ end, events }: SegmentReport, needs: readonly OutputProgress[]): string[] =>
   events === 0 ? [] : needs.filter(({ lowWater }) => lowWater < end).map(({ output }) => output);
 
 function stateOf({ damaged, tornBytes }: SegmentReport): string {
@@ -102,7 +68,7 @@ function stateOf({ damaged, tornBytes }: SegmentReport): string {
   return tornBytes > 0 ? 'torn or being written' : 'ok';
 }
 
-function segmentJson(one: SegmentReport, needs: readonly Needs[]): object {
+function segmentJson(one: SegmentReport, needs: readonly OutputProgress[]): object {
   const { incarnation, enteredMs, createdMs, ...rest } = one;
   return {
     ...rest,
@@ -119,7 +85,7 @@ export async function bufferCheck(options: BufferOptions, streams: Streams): Pro
   const lines: string[] = [];
   let frames = 0;
   let events = 0;
-  for (const { worker, directory } of logsIn(options.data)) {
+  for (const { worker, directory } of requireLogs(options.data)) {
     const { segments, headless } = await inspectLog(realDisk, directory);
     for (const { path, size } of headless) {
       found.push({ worker, path, kind: 'header', bytes: size });
@@ -151,7 +117,7 @@ export async function bufferCheck(options: BufferOptions, streams: Streams): Pro
  * @throws MillraceError MR_DATA_DIR while millrace runs on the directory
  */
 export async function bufferRepair(options: BufferOptions, streams: Streams): Promise<number> {
-  const logs = logsIn(options.data);
+  const logs = requireLogs(options.data);
   const lock = takeDataDir(dataDirectory(options.data));
   const done: object[] = [];
   try {
@@ -193,7 +159,7 @@ export async function bufferExport(
   const cursor = new EventCursor();
   const into = new ByteWriter();
   let events = 0;
-  const logs = logsIn(options.data);
+  const logs = requireLogs(options.data);
   for (const { directory } of logs) {
     const report = await inspectLog(realDisk, directory, (frame) => {
       if (!matches(frame)) return;

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Place } from './batch.ts';
 import { ByteWriter } from './byte-writer.ts';
-import { IdWriter } from './event-id.ts';
+import { eventId, IdWriter, parseEventId } from './event-id.ts';
 
 interface Parts {
   readonly segment: number;
@@ -80,4 +80,23 @@ describe('ids', () => {
     }
     assert.deepEqual(parts.copy(), whole.copy());
   });
+
+  test('can be read back', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(2 ** 48 - 1),
+        fc.bigInt({ min: 0n, max: 2n ** 40n - 1n }),
+        fc.nat(2 ** 40 - 1),
+        fc.nat(0xffff_ffff),
+        (...all) => {
+          const [segment, incarnation, offset, index] = all;
+          const id = eventId({ segment, incarnation, offset, enteredMs: 0 }, index);
+          assert.deepEqual(parseEventId(id), { segment, incarnation, offset, index });
+        },
+      ),
+    );
+  });
+
+  for (const text of ['', '0'.repeat(31), '0'.repeat(33), `${'0'.repeat(31)}w`, `${'0'.repeat(31)}A`, `${'0'.repeat(32)}\n`])
+    test(`${JSON.stringify(text)} is none`, () => assert.equal(parseEventId(text), undefined));
 });

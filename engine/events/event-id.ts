@@ -1,5 +1,5 @@
 import type { Place } from './batch.ts';
-import type { ByteWriter } from './byte-writer.ts';
+import { ByteWriter } from './byte-writer.ts';
 
 /** RFC 4648 base32hex in lower case: sorts like the bits it stands for. */
 const ALPHABET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
@@ -62,4 +62,35 @@ export class IdWriter {
     for (let shift = 25; shift >= 0; shift -= 5) bytes[at++] = ALPHABET[(id >>> shift) & 31] as number;
     into.length = at;
   }
+}
+
+/** What an id says of its event. */
+export interface EventIdParts extends Omit<Place, 'enteredMs'> {
+  /** `index in the frame << 8 | split ordinal`. */
+  readonly index: number;
+}
+
+/** Reads an id back; undefined when the text is none. */
+export function parseEventId(id: string): EventIdParts | undefined {
+  if (!/^[0-9a-v]{32}$/.test(id)) return undefined;
+  let bits = 0n;
+  for (const digit of id) bits = (bits << 5n) | BigInt(Number.parseInt(digit, 32));
+  const take = (count: bigint): bigint => {
+    const low = bits & ((1n << count) - 1n);
+    bits >>= count;
+    return low;
+  };
+  const index = Number(take(32n));
+  const offset = Number(take(40n));
+  const incarnation = take(40n);
+  return { segment: Number(bits), incarnation, offset, index };
+}
+
+/** The id of one event. Makes its tools anew: for many events there is `IdWriter`. */
+export function eventId(place: Place, index: number): string {
+  const writer = new IdWriter();
+  const into = new ByteWriter(32);
+  writer.frame(place);
+  writer.write(into, index);
+  return into.copy().toString('latin1');
 }

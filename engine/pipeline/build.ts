@@ -165,7 +165,8 @@ export class Builder {
     const made = await this.#maker.make<Output | Consumer>(section, ['output', 'consumer'], (ctx) => this.#consumerContext(ctx));
     if (made === undefined) return [];
     if (made.kind === 'consumer') return [{ kind: 'consumer', node: this.#consumer(made as Made<Consumer>) }];
-    return [{ kind: 'output', runner: await this.#output(section, made as Made<Output>), inject: this.#inject(section, made) }];
+    const runner = await this.#output(section, made as Made<Output>);
+    return [{ kind: 'output', id: made.id, runner, inject: this.#inject(section, made) }];
   }
 
   async #output(section: Section, made: Made<Output>): Promise<OutputRunner> {

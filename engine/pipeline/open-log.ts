@@ -57,15 +57,15 @@ export async function openLog({ setup, config, registry, log }: OpenLogOptions):
     clock: systemClock,
     log: childLog(log, { component: 'entrance-log' }),
     limitBytes: logLimitBytes ?? Math.floor((await defaultLimitBytes(stateDir)) / worker.count),
-    header: { configHash: hashOf(config.root), geoHash: geoHash(dataDir) },
+    header: { configHash: configHash(config.root), geoHash: geoHash(dataDir) },
     incarnation: newIncarnation,
   });
   bindState(stateDir, entranceLog.incarnation);
   return { entranceLog, stateDir };
 }
 
-/** Of the sections and parameters, wherever they stand. */
-function hashOf(root: Section): string {
+/** What tells one configuration from another: its sections and parameters, wherever they stand. */
+export function configHash(root: Section): string {
   const bare = (section: Section): unknown => [
     section.name,
     section.arg,

@@ -5,7 +5,7 @@ import type { Letter } from '../delivery/dead-letters-format.ts';
 import { replayLetters, type Outcome } from '../delivery/dead-letters-replay.ts';
 import { messageOf } from '../errors.ts';
 import type { Batch } from '../events/batch.ts';
-import type { EntranceLog, Origin } from '../log/entrance-log.ts';
+import type { EntranceLog, Frame, Origin } from '../log/entrance-log.ts';
 import { Account, type ComponentStatus } from '../telemetry/accounts.ts';
 import { childLog } from '../telemetry/log.ts';
 import { Builder, type Built } from './build.ts';
@@ -161,8 +161,15 @@ export class Pipeline {
     }
   }
 
-  set hook(hook: Hook | undefined) {
+  /**
+   * Takes one frame through the filters, in place of `start`: outputs and consumers are named and see nothing of it.
+   *
+   * @throws whatever keeps a filter from starting
+   */
+  async trace(frame: Frame, hook: Hook): Promise<void> {
+    for (const { component } of this.#built.filters) await component.start?.();
     this.#router.hook = hook;
+    this.#router.route(frame, new Map(), false);
   }
 
   /**

@@ -9,6 +9,7 @@ import { FilterRunner, Ordinals, batchesOf, type ConsumerNode, type FilterNode }
 export type Target =
   | {
       readonly kind: 'output';
+      readonly id: string;
       readonly runner: OutputRunner;
       /** `<inject>`: puts fields into the events of this output only. */
       readonly inject: FilterNode | undefined;
@@ -45,11 +46,29 @@ const CACHED_TAGS = 1024;
 /** An event that was re-labelled or re-tagged so often goes round in a circle. */
 const MAX_HOPS = 16;
 
+const NOTHING: readonly { readonly batch: Batch; readonly label: string | undefined }[] = [];
+
 /** What each output takes a frame's events with. */
 export type Tickets = ReadonlyMap<OutputRunner, Ticket>;
 
-/** Looks at every batch at a named step; what `tap` and `why` hang on to. */
-export type Hook = (step: string, batch: Batch) => void;
+/** What one part of the way did with a batch. */
+export interface Step {
+  /** `lost`: what the router itself drops. */
+  readonly kind: 'filter' | 'consumer' | 'output' | 'relabel' | 'lost';
+  /** Of the component; of a relabel, the label that the events go to. */
+  readonly id: string;
+  readonly label: string;
+  readonly before: Batch;
+  /** What goes on, or what the output gets; undefined when nothing is left. */
+  readonly after: Batch | undefined;
+  /** Why events were dropped here. */
+  readonly reasons: readonly string[];
+  /** Events that the filter made beside; their own way follows at once. */
+  readonly made: readonly { readonly batch: Batch; readonly label: string | undefined }[];
+}
+
+/** Looks at every step in the order in which they are taken; what `why` hangs on to. */
+export type Hook = (step: Step) => void;
 
 export interface RouterOptions {
   readonly routes: Routes;
@@ -68,11 +87,22 @@ export class Router {
   readonly #hasErrorLabel: boolean;
   #unmatched = 0;
   #observes = true;
-  hook: Hook | undefined;
+  #hook: Hook | undefined;
 
   constructor(options: RouterOptions) {
     this.#o = options;
     this.#hasErrorLabel = options.routes.has(ERROR_LABEL);
+  }
+
+  /** Each filter is a step of its own from now on. */
+  set hook(hook: Hook | undefined) {
+    this.#hook = hook;
+    this.#chains.clear();
+  }
+
+  /** @param change  what is to be said beside the place; nothing went on, nothing was made unless it says so */
+  #tell(kind: Step['kind'], id: string, label: string, before: Batch, change: Partial<Step> = {}): void {
+    this.#hook?.({ kind, id, label, before, after: before, reasons: [], made: [], ...change });
   }
 
   /**
@@ -93,31 +123,35 @@ export class Router {
   #hop(batch: Batch, label: string, tickets: Tickets, ordinals: Ordinals, hops: number): void {
     const { account } = this.#o;
     if (hops > MAX_HOPS) {
-      this.#drop(batch.count, 'routed in a circle');
+      this.#lose(batch, label, 'routed in a circle');
       return;
     }
     const chain = this.#chain(label, batch.tag);
     const inErrorLabel = label === ERROR_LABEL;
     let current: Batch | undefined = batch;
     for (const stage of chain.stages) {
-      if ('consumer' in stage) this.#observe(stage.consumer, current);
-      else {
+      if ('consumer' in stage) {
+        this.#observe(stage.consumer, current);
+        this.#tell('consumer', stage.consumer.id, label, current);
+      } else {
         // A failure inside @ERROR would come back here for ever.
-        const before: number = current.count;
+        const before: Batch = current;
+        const drops = this.#hook === undefined ? undefined : dropsOf(stage.filters);
         const outcome = this.#filters.run(stage.filters, current, this.#hasErrorLabel && !inErrorLabel ? ERROR_LABEL : undefined);
-        const gone = before - (outcome.batch?.count ?? 0);
+        const gone = before.count - (outcome.batch?.count ?? 0);
         if (gone > 0) account.drop('by filters', gone);
         account.created += outcome.created.length;
         const refuse = (count: number): void => this.#drop(count, 'split into more than 255 parts');
-        if (outcome.created.length > 0) {
-          for (const made of batchesOf(outcome.created, batch, ordinals, refuse)) {
-            this.#hop(made.batch, this.#labelOf(made.label, label), tickets, ordinals, hops + 1);
-          }
+        const made = outcome.created.length === 0 ? NOTHING : batchesOf(outcome.created, batch, ordinals, refuse);
+        if (drops !== undefined) {
+          const risen = [...dropsOf(stage.filters)].filter(([reason, count]) => count > (drops.get(reason) ?? 0));
+          const reasons = risen.map(([reason]) => reason);
+          this.#tell('filter', stage.filters[0]?.id ?? '', label, before, { after: outcome.batch, reasons, made });
         }
+        for (const one of made) this.#hop(one.batch, this.#labelOf(one.label, label), tickets, ordinals, hops + 1);
         current = outcome.batch;
         if (current === undefined) return;
       }
-      this.hook?.('consumer' in stage ? stage.consumer.id : (stage.filters.at(-1)?.id ?? ''), current);
     }
     this.#deliver(chain, current, label, tickets, ordinals, hops);
   }
@@ -130,7 +164,7 @@ export class Router {
   #deliver(chain: Chain, batch: Batch, label: string, tickets: Tickets, ordinals: Ordinals, hops: number): void {
     const { account } = this.#o;
     if (chain.targets === undefined) {
-      this.#drop(batch.count, 'no match');
+      this.#lose(batch, label, 'no match');
       if (isNotable(++this.#unmatched))
         this.#o.log.warn(
           { tag: batch.tag, label: label === '' ? ROOT_LABEL : label, times: this.#unmatched },
@@ -146,26 +180,36 @@ export class Router {
           const ticket = tickets.get(target.runner);
           const filled = ticket === undefined ? undefined : this.#injected(target.inject, batch);
           if (ticket !== undefined && filled !== undefined) target.runner.take(filled, ticket);
+          if (this.#hook !== undefined)
+            this.#tell('output', target.id, label, batch, { after: this.#injected(target.inject, batch) });
           isTaken = true;
           break;
         }
         case 'consumer':
           this.#observe(target.node, batch);
+          this.#tell('consumer', target.node.id, label, batch);
           isTaken = true;
           break;
         case 'relabel':
           // On its way through another label it is the same event: booked where it ends.
           account.created += batch.count;
+          this.#tell('relabel', target.label, label, batch);
           this.#hop(batch, this.#labelOf(target.label, label), tickets, ordinals, hops + 1);
           break;
       }
     }
     if (isTaken) account.out += batch.count;
-    else account.drop(chain.targets.length > 0 ? 'relabelled' : 'no output in this worker', batch.count);
+    else if (chain.targets.length > 0) account.drop('relabelled', batch.count);
+    else this.#lose(batch, label, 'no output in this worker');
   }
 
   #injected(inject: FilterNode | undefined, batch: Batch): Batch | undefined {
     return inject === undefined ? batch : this.#filters.run([inject], batch, undefined).batch;
+  }
+
+  #lose(batch: Batch, label: string, reason: string): void {
+    this.#drop(batch.count, reason);
+    this.#tell('lost', 'router', label, batch, { after: undefined, reasons: [reason] });
   }
 
   #drop(count: number, reason: string): void {
@@ -197,8 +241,10 @@ export class Router {
     let targets: readonly Target[] | undefined;
     for (const rule of this.#o.routes.get(label) ?? []) {
       if (!rule.matches(tag)) continue;
-      if (rule.kind === 'filter') filters.push(rule.node);
-      else if (rule.kind === 'consumer') {
+      if (rule.kind === 'filter') {
+        filters.push(rule.node);
+        if (this.#hook !== undefined) close();
+      } else if (rule.kind === 'consumer') {
         close();
         stages.push({ consumer: rule.node });
       } else {
@@ -224,6 +270,11 @@ export function routesOf(routes: Routes, runner: OutputRunner): Routes {
     return rule.kind === 'consumer' ? [] : [{ ...rule, targets: rule.targets.filter(isOurs) }];
   };
   return new Map(Array.from(routes, ([label, rules]) => [label, rules.flatMap(alone)]));
+}
+
+/** How many were dropped for which reason so far. While somebody looks, each filter stands alone. */
+function dropsOf(filters: readonly FilterNode[]): Map<string, number> {
+  return new Map(filters.flatMap(({ account }) => Object.entries(account.dropped)));
 }
 
 /** 1, 2, 4 ... 256, then every 512th. */
