@@ -72,7 +72,10 @@ export interface Context<M extends MetricSpecs = MetricSpecs> {
 export type Ack = (failure?: MillraceError) => void;
 
 export interface SourceContext<M extends MetricSpecs = MetricSpecs> extends Context<M> {
-  /** Takes the batch in any case. False: full, stop reading until `ready()` resolves. No promise on the fast path. */
+  /**
+   * Takes the batch in any case, and has copied its bytes when it returns: they may be used again.
+   * False: full, stop reading until `ready()` resolves. No promise on the fast path.
+   */
   emit(batch: Batch, ack?: Ack): boolean;
   /** For senders that cannot wait (UDP). False: nothing was taken and the engine has counted the drop. */
   tryEmit(batch: Batch): boolean;

@@ -5,7 +5,7 @@ import { ByteWriter } from '../../engine/events/byte-writer.ts';
 import { ForwardError, writePackedForward, type ForwardRequest } from '../../engine/events/forward.ts';
 import { writeValue } from '../../engine/events/msgpack-write.ts';
 import { makeBatch, readBatch } from '../../engine/testing/driver.ts';
-import { ForwardConnection } from './connection.ts';
+import { ForwardConnection, Spares } from './connection.ts';
 
 const LIMITS = { messageBytes: 100_000, decompressedBytes: 100_000 };
 const NOW = 1_700_000_000_000;
@@ -21,11 +21,19 @@ interface Seen {
   readonly oddities: string[];
 }
 
+/** What a request points to is used again when its handler has returned. */
+function copied(request: ForwardRequest): ForwardRequest {
+  const { batch } = request;
+  if (batch === undefined) return request;
+  const bytes = Uint8Array.from(batch.bytes.subarray(batch.start, batch.end));
+  return { ...request, batch: { ...batch, bytes, start: 0, end: bytes.length } };
+}
+
 function run(pieces: readonly Buffer[], limits = LIMITS): Seen {
   const seen: Seen = { requests: [], oddities: [] };
   const connection = new ForwardConnection(
     limits,
-    { request: (request) => void seen.requests.push(request), oddity: (what) => void seen.oddities.push(what) },
+    { request: (request) => void seen.requests.push(copied(request)), oddity: (what) => void seen.oddities.push(what) },
     () => NOW,
   );
   for (const piece of pieces) connection.push(piece);
@@ -137,6 +145,27 @@ describe('the stream', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  test('the next message comes into the buffer of the last one, on any connection', () => {
+    const spares = new Spares();
+    const buffers = new Set<ArrayBufferLike>();
+    const bytes = pack(['t', [[1, { big: 'x'.repeat(5000) }]]]);
+    for (let n = 0; n < 5; n++) {
+      const handlers = {
+        request: ({ batch }: ForwardRequest): void => void buffers.add(batch?.bytes.buffer as ArrayBufferLike),
+        oddity: () => undefined,
+      };
+      const connection = new ForwardConnection(LIMITS, handlers, () => NOW, spares);
+      for (let at = 0; at < 3; at++) {
+        connection.push(bytes.subarray(0, 2000));
+        connection.push(bytes.subarray(2000));
+        assert.equal(connection.keptBytes, 0);
+      }
+      connection.push(bytes.subarray(0, 100));
+      connection.close();
+    }
+    assert.equal(buffers.size, 1);
   });
 
   test('a large message byte by byte is copied a bounded number of times', () => {

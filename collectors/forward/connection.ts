@@ -19,27 +19,54 @@ export interface ConnectionHandlers {
   oddity(what: ForwardOddity | 'too-large'): void;
 }
 
+const SPARES = 4;
+const SPARE_BYTES_MAX = 2 << 20;
+const NOTHING = Buffer.alloc(0);
+
 /**
- * One client's bytes, whatever the pieces they come in. Knows no socket. The first byte decides: `[` or `{` means JSON
+ * Buffers for messages that come in pieces, used again by all connections of a source: a new one for each message of some
+ * hundred KiB would let the collector of garbage run all the time. Keeps four of at most 2 MiB.
+ */
+export class Spares {
+  readonly #free: Buffer[] = [];
+
+  /** @returns the largest, when it holds so many bytes */
+  take(bytes: number): Buffer | undefined {
+    return (this.#free.at(-1)?.length ?? 0) >= bytes ? this.#free.pop() : undefined;
+  }
+
+  give(buffer: Buffer): void {
+    if (buffer.length === 0 || buffer.length > SPARE_BYTES_MAX) return;
+    this.#free.push(buffer);
+    this.#free.sort((a, b) => a.length - b.length);
+    if (this.#free.length > SPARES) this.#free.shift();
+  }
+}
+
+/**
+ * One client's bytes, whatever the pieces they come in; what a request points to is used again once its handler has returned.
+ * Knows no socket. The first byte decides: `[` or `{` means JSON
  * for the whole connection.
  */
 export class ForwardConnection {
   readonly #limits: ConnectionLimits;
   readonly #handlers: ConnectionHandlers;
   readonly #now: () => number;
+  readonly #spares: Spares;
   readonly #scanner = new MessageScanner();
   #json: JsonSplitter | undefined;
   #isFirst = true;
   // The message that has begun: its bytes so far, and how far they were scanned.
-  #kept = Buffer.alloc(0);
+  #kept: Buffer = NOTHING;
   #keptLength = 0;
   #scanned = 0;
   #discarding = false;
 
-  constructor(limits: ConnectionLimits, handlers: ConnectionHandlers, now: () => number) {
+  constructor(limits: ConnectionLimits, handlers: ConnectionHandlers, now: () => number, spares = new Spares()) {
     this.#limits = limits;
     this.#handlers = handlers;
     this.#now = now;
+    this.#spares = spares;
   }
 
   /** Memory that a message which has begun takes. */
@@ -73,8 +100,14 @@ export class ForwardConnection {
       start = at;
       scanned = at;
     }
+    this.close();
+  }
+
+  /** Gives back what a message that has begun takes. */
+  close(): void {
     this.#keptLength = 0;
-    this.#kept = Buffer.alloc(0);
+    this.#spares.give(this.#kept);
+    this.#kept = NOTHING;
   }
 
   #message(bytes: Buffer, start: number, end: number): void {
@@ -96,8 +129,10 @@ export class ForwardConnection {
     const wanted = this.#keptLength + data.length;
     if (wanted > this.#kept.length) {
       const promised = Math.min(this.#keptLength + this.#scanner.missing, this.#limits.messageBytes);
-      const grown = Buffer.allocUnsafeSlow(Math.max(wanted, Math.min(promised, wanted * 4), this.#kept.length * 2));
+      const size = Math.max(wanted, Math.min(promised, wanted * 4), this.#kept.length * 2);
+      const grown = this.#spares.take(wanted) ?? Buffer.allocUnsafeSlow(size);
       this.#kept.copy(grown, 0, 0, this.#keptLength);
+      this.#spares.give(this.#kept);
       this.#kept = grown;
     }
     data.copy(this.#kept, this.#keptLength);
@@ -113,13 +148,14 @@ export class ForwardConnection {
       this.#handlers.oddity('too-large');
     }
     const from = this.#discarding ? scanned : start;
-    if (from !== 0 || bytes.buffer !== this.#kept.buffer) {
-      // A buffer of its own: batches that were handed over may still point into the old one.
+    if (bytes.buffer === this.#kept.buffer) {
+      if (from > 0) this.#kept.copyWithin(0, from, bytes.length);
+    } else {
       const rest = bytes.subarray(from);
-      this.#kept = Buffer.allocUnsafeSlow(Math.max(rest.length, 64));
+      this.#kept = this.#spares.take(rest.length) ?? Buffer.allocUnsafeSlow(Math.max(rest.length, 64));
       rest.copy(this.#kept);
-      this.#keptLength = rest.length;
     }
+    this.#keptLength = bytes.length - from;
     this.#scanned = scanned - from;
   }
 }

@@ -11,7 +11,9 @@ import { writePackedForward } from '../../engine/events/forward.ts';
 import { decode } from '../../engine/events/msgpack.ts';
 import { writeValue } from '../../engine/events/msgpack-write.ts';
 import { create, makeBatch, testContext, type TestContext, type TestContextOptions } from '../../engine/testing/driver.ts';
+import { Spares } from './connection.ts';
 import { forward } from './forward.ts';
+import { ForwardSession } from './session.ts';
 
 const pack = (value: unknown): Buffer => {
   const into = new ByteWriter(64);
@@ -85,6 +87,22 @@ describe('the forward input', () => {
       const [event] = await ctx.waitForEvents(1);
       assert.deepEqual([event?.tag, event?.record], [tag, record]);
     });
+
+  test('a late acknowledgement names its own chunk, although other bytes have come into the same buffer', () => {
+    const acks: (Ack | undefined)[] = [];
+    const ctx = testContext(forward, { emit: (_batch, ack) => acks.push(ack) > 0 });
+    const answers: unknown[] = [];
+    const peer = { write: (bytes: Buffer) => void answers.push(decode(bytes)), end: () => undefined, destroy: () => undefined };
+    const options = forward.config.parse({});
+    const session = new ForwardSession(options, ctx, { address: '', hostname: '' }, peer, () => undefined, new Spares());
+    for (const chunk of ['first', 'other', 'third']) {
+      const bytes = pack(['t', 1, { n: 1 }, { chunk }]);
+      session.push(bytes.subarray(0, 5));
+      session.push(bytes.subarray(5));
+    }
+    for (const ack of acks) ack?.();
+    assert.deepEqual(answers, [{ ack: 'first' }, { ack: 'other' }, { ack: 'third' }]);
+  });
 
   test('a chunk is acknowledged when it is safe, not before', async () => {
     const acks: (Ack | undefined)[] = [];

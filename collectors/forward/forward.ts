@@ -3,6 +3,7 @@ import { lookupService } from 'node:dns/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { defineSource, type Source, type SourceContext } from '../../engine/component.ts';
 import { closeServer, listen, listenError } from '../../engine/net/listen.ts';
+import { Spares } from './connection.ts';
 import { ForwardSession } from './session.ts';
 import { config, metrics, type Config } from './settings.ts';
 
@@ -35,6 +36,7 @@ class ForwardSource implements Source {
   /** Of every connection: what a message that has begun takes. */
   readonly #kept = new Map<Socket, number>();
   #keptBytes = 0;
+  readonly #spares = new Spares();
   #server: Server | undefined;
   #udp: UdpSocket | undefined;
   #address = '';
@@ -98,7 +100,9 @@ class ForwardSource implements Source {
       end: () => void socket.end(),
       destroy: () => void socket.destroy(),
     };
-    const session = new ForwardSession(this.#config, this.#ctx, client, peer, (fields, message) => this.#warn(fields, message));
+    const warn = (fields: Record<string, unknown>, message: string): void => this.#warn(fields, message);
+    const session = new ForwardSession(this.#config, this.#ctx, client, peer, warn, this.#spares);
+    socket.on('close', () => session.close());
     if (this.#config.source_hostname_key !== undefined && this.#config.resolve_hostname !== false) {
       // Without a name in the DNS the address stays.
       lookupService(address, 0).then(

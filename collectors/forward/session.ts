@@ -4,7 +4,7 @@ import { appendToAll } from '../../engine/events/append.ts';
 import type { Batch, Fields } from '../../engine/events/batch.ts';
 import { fragment, type Fragment } from '../../engine/events/field.ts';
 import { ForwardError, type ForwardOddity, type ForwardRequest } from '../../engine/events/forward.ts';
-import { ForwardConnection } from './connection.ts';
+import { ForwardConnection, type Spares } from './connection.ts';
 import type { Config, metrics } from './settings.ts';
 
 /** What a session needs of its socket. */
@@ -36,6 +36,7 @@ export class ForwardSession {
     client: Client,
     peer: Peer,
     warn: (fields: Fields, message: string) => void,
+    spares?: Spares,
   ) {
     this.#config = config;
     this.#ctx = ctx;
@@ -46,6 +47,7 @@ export class ForwardSession {
       { messageBytes: config.chunk_size_limit, decompressedBytes: config.decompression_size_limit },
       { request: (request, answer, bytes) => this.#take(request, answer, bytes), oddity: (what) => this.#odd(what) },
       () => ctx.clock.now(),
+      spares,
     );
     this.named(client.hostname);
   }
@@ -62,6 +64,11 @@ export class ForwardSession {
 
   get keptBytes(): number {
     return this.#connection.keptBytes;
+  }
+
+  /** Gives back what a message that has begun takes; nothing comes any more. */
+  close(): void {
+    this.#connection.close();
   }
 
   /** @returns false when no more shall be read until the log is ready */
@@ -88,10 +95,12 @@ export class ForwardSession {
     if (truncated) ctx.metrics.truncated_bodies.add(1);
     if (warnLimit !== undefined && bytes > warnLimit)
       this.#warn({ from: this.#client.address, bytes }, 'message larger than chunk_size_warn_limit');
+    // Made at once: by the time it is sent, other bytes stand where the chunk's stand now.
+    const reply = chunk === undefined ? undefined : answer(chunk);
     const acknowledge = (): void => {
-      if (chunk !== undefined) {
+      if (reply !== undefined) {
         ctx.metrics.acks.add(1);
-        this.#peer.write(answer(chunk));
+        this.#peer.write(reply);
       }
       if (deny_keepalive) this.#peer.end();
     };

@@ -160,7 +160,9 @@ export function testContext<M extends MetricSpecs>(
     };
   }
   const take = (batch: Batch): void => {
-    emitted.push(batch);
+    // As the log does: a source may use its bytes again.
+    const { tag, bytes, start, end, count } = batch;
+    emitted.push({ tag, bytes: Uint8Array.from(bytes.subarray(start, end)), start: 0, end: end - start, count });
     for (const wake of waiters) wake();
   };
   const events = (): SeenEvent[] => emitted.flatMap(readBatch);

@@ -21,6 +21,7 @@ export interface BulkOptions {
 }
 
 const MAX_ID_BYTES = 512;
+const SPARE_BYTES_MAX = 32 << 20;
 
 export interface BulkBody {
   readonly bytes: Buffer;
@@ -66,6 +67,8 @@ export class BulkWriter {
   #indexTag = '';
   #indexSecond = Number.NaN;
   #indexFollows = false;
+  readonly #lent = new WeakMap<Buffer, ByteWriter>();
+  #spare: ByteWriter | undefined;
   // The batch whose events are written one by one.
   #taken: Uint8Array = NO_BYTES;
   #b: Buffer = NO_BYTES;
@@ -85,12 +88,26 @@ export class BulkWriter {
       size += (batch.end - batch.start) * 1.5 + batch.count * 128;
       count += batch.count;
     }
-    const into = new ByteWriter(Math.ceil(size));
+    const into = this.#spare ?? new ByteWriter(Math.ceil(size));
+    this.#spare = undefined;
+    into.reset();
+    into.ensure(Math.ceil(size));
     const ends = new Uint32Array(count);
     let n = 0;
     for (const batch of batches) n = this.#batch(into, batch, ends, n);
     const bytes = into.bytes.subarray(0, into.length);
-    return isUtf8(bytes) ? { bytes, ends } : repair(bytes, ends);
+    if (!isUtf8(bytes)) return repair(bytes, ends);
+    this.#lent.set(bytes, into);
+    return { bytes, ends };
+  }
+
+  /**
+   * Nobody reads the body any more: the next one is written over it. New memory of this size for each body would let the
+   * collector of garbage run all the time. One is kept, of at most 32 MiB; a body that is not given back is left alone.
+   */
+  reuse({ bytes }: BulkBody): void {
+    const into = this.#lent.get(bytes);
+    if (into !== undefined && into.bytes.length <= SPARE_BYTES_MAX) this.#spare = into;
   }
 
   #batch(into: ByteWriter, batch: Batch, ends: Uint32Array, n: number): number {

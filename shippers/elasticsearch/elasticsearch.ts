@@ -155,6 +155,8 @@ class ElasticsearchOutput implements Output {
       now: () => clock.now(),
       signal,
     });
+    // Only when every request was read to its end: one that was given up may still be on its way.
+    if (report.unanswered === 0 && report.halved === 0 && report.retry.length === 0 && !signal.aborted) this.#writer.reuse(body);
     this.#repeats.forget(chunk.batches);
     if (report.isUnknown && report.retry[0] !== undefined) this.#repeats.remember(chunk.batches, report.retry[0], sentMs);
     if (sinceMs !== undefined) await this.#countRepeats(report, sinceMs);
