@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
+import type * as all from 'undici';
 
-type Undici = typeof import('undici');
+type Undici = typeof all;
 
 let loaded: Undici | undefined;
 

@@ -9,6 +9,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../../../engine/errors.ts';
 import { missingDefault, openDefault, type DefaultOptions } from './default-data.ts';
+import { systemClock } from '../../../engine/telemetry/clock.ts';
 
 const POLL_MS = 50;
 /** A machine that needs longer is so busy that a second attempt would not help it. */
@@ -61,7 +62,7 @@ function take(lock: string): boolean {
 
 function isAbandoned(lock: string): boolean {
   try {
-    const ageMs = Date.now() - statSync(lock).mtimeMs;
+    const ageMs = systemClock.now() - statSync(lock).mtimeMs;
     if (ageMs > LOCK_MS_MAX) return true;
     const holder = Number(readFileSync(lock, 'utf8'));
     // In a container every start has the same number: a lock from before our own was not ours.
