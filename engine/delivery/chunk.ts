@@ -33,6 +33,8 @@ export class OpenChunk {
   /** Failed tries when it changed over to the secondary output; 0: it has not. */
   secondaryAt = 0;
   notBeforeMs = 0;
+  /** How long the wait until then was meant to be. */
+  waitMs = 0;
   #tag: string | undefined;
   #tags = 0;
 

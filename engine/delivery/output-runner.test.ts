@@ -548,3 +548,29 @@ describe('whatever the output says', () => {
     );
   });
 });
+
+describe('a clock that is set back by hours', () => {
+  const HOURS = 7_200_000;
+
+  test('makes no retry wait longer', async () => {
+    const bench = new Bench(says({ retry: 'all', reason: 'busy' }), { retry_wait: '1s' });
+    bench.take(1);
+    await bench.flush();
+    bench.clock.set(bench.clock.now() - HOURS);
+    bench.take(1);
+    await bench.flush();
+    // The timer of the retry runs on, and so does that of a new wait at most.
+    for (let n = 0; n < 4; n++) await bench.pass(500);
+    assert.deepEqual(bench.books, { out: 2, pending: 0, dropped: {} });
+  });
+
+  test('keeps no chunk open longer', async () => {
+    const bench = new Bench(delivers, { flush_mode: 'interval', flush_interval: '1s' });
+    void bench.runner.start();
+    bench.take(1);
+    bench.clock.set(bench.clock.now() - HOURS);
+    for (let n = 0; n < 4; n++) await bench.pass(500);
+    assert.deepEqual(bench.books, { out: 1, pending: 0, dropped: {} });
+    await bench.runner.stop();
+  });
+});

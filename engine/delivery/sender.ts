@@ -119,7 +119,11 @@ export class Sender {
       const index = this.#nextIndex();
       const chunk = this.#queue[index];
       if (chunk === undefined) break;
-      const waitMs = Math.max(chunk.notBeforeMs, this.#pauseUntilMs) - clock.now();
+      const now = clock.now();
+      // A clock that is set back makes no wait longer than it was meant to be.
+      chunk.notBeforeMs = Math.min(chunk.notBeforeMs, now + chunk.waitMs);
+      this.#pauseUntilMs = Math.min(this.#pauseUntilMs, now + config.flush_thread_burst_interval);
+      const waitMs = Math.max(chunk.notBeforeMs, this.#pauseUntilMs) - now;
       if (waitMs > 0) {
         this.#wake = clock.after(Math.min(waitMs, MAX_TIMER_MS), () => this.pump());
         break;
@@ -267,6 +271,7 @@ export class Sender {
       isGivenUp(config, failures, now) ? now + 1000 : 0,
     );
     const waitMs = Math.max(dueMs - now, verdict.afterMs ?? 0);
+    chunk.waitMs = waitMs;
     chunk.notBeforeMs = now + waitMs;
     if (this.#reason !== reason)
       log.warn({ reason, retryInMs: Math.round(waitMs), events: chunk.count }, 'delivery failed, trying again');

@@ -91,7 +91,8 @@ export class Staging {
     for (const chunk of this.#open.keys()) {
       const { timekey } = chunk.values;
       const age = nowMs - chunk.openedMs;
-      if (mode === 'interval' && age >= flushIntervalOf(config)) this.close(chunk);
+      // A clock that was set back would keep it open for as long.
+      if (mode === 'interval' && (age >= flushIntervalOf(config) || age < 0)) this.close(chunk);
       else if (timekey !== undefined) {
         const isOver = timekey * 1000 + timekeyMs + config.timekey_wait <= nowMs;
         // Events from the future would keep it open for as long; it is delivered in parts then.

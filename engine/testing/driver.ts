@@ -58,6 +58,11 @@ export class FakeClock implements Clock {
     this.#timers.add(timer);
     return { [Symbol.dispose]: () => void this.#timers.delete(timer) };
   }
+  /** The clock is set, as by a person: timers run on as if nothing had happened. */
+  set(ms: number): void {
+    for (const timer of this.#timers) timer.at += ms - this.#now;
+    this.#now = ms;
+  }
   /** Moves on and calls what falls due, in order. */
   advance(ms: number): void {
     const end = this.#now + ms;
