@@ -9,6 +9,8 @@ import { holds, parseThreshold, shown } from './threshold.ts';
 const placeOf: PlaceOf = (path) => ({ file: path.join('.'), line: 1, column: 1 });
 const MINIMUM = { name: 'a', measure: 'count', condition: '> 1' };
 
+const rules = (count: number): object[] => Array.from({ length: count }, (_, n) => ({ ...MINIMUM, name: `r${n}` }));
+
 describe('rules are read', () => {
   test('with their defaults', () => {
     const { rules, problems } = parseRules([MINIMUM], placeOf);
@@ -95,6 +97,10 @@ describe('wrong rules say what and where, all at once', () => {
     ['measure key', [{ ...MINIMUM, measure: { ratio: { parts: 'a: 1' } } }], [['0.measure.ratio.parts', /not known/]]],
     ['percent of a count', [{ ...MINIMUM, condition: '> 5%' }], [['0.condition', /only a ratio/]]],
     ['ratio above one', [{ ...MINIMUM, measure: { ratio: 'a: 1' }, condition: '> 5' }], [['0.condition', /from 0 to 1/]]],
+    ['over too many intervals', [{ ...MINIMUM, every: '10s', over: '2h' }], []],
+    ['over one more', [{ ...MINIMUM, every: '10s', over: '7210s' }], [['0.over', /at most 720 times/]]],
+    ['as many rules as may be', rules(500), []],
+    ['one more rule', rules(501), [['', /at most 500 rules, found 501/]]],
     ['name twice', [MINIMUM, MINIMUM], [['1.name', /there already/]]],
     [
       'two in one',

@@ -9,6 +9,7 @@ import { create, testContext, type SeenEvent, type TestContext } from '../../eng
 import { dropsOf, kernelDrops } from './listen.ts';
 import { tagFields } from './naming.ts';
 import type { StatsdServer } from './server.ts';
+import { listenTcp } from './listen.ts';
 import { statsd } from './statsd.ts';
 
 function make(config: Fields): { server: StatsdServer; ctx: TestContext } {
@@ -160,6 +161,14 @@ describe('sockets', () => {
     assert.equal(ctx.values['refused_connections'], 1);
     for (const socket of sockets) socket.destroy();
     await server.stop();
+  });
+
+  test('a TCP connection that says nothing is closed', async () => {
+    const ignore = (): void => undefined;
+    const options = { bind: '127.0.0.1', port: 0, maxLine: 64, maxConnections: 1, idleMs: 20, onRefused: ignore };
+    const listening = await listenTcp(options, ignore);
+    await once(connect(listening.port, '127.0.0.1'), 'close');
+    await listening.close();
   });
 
   test('both transports share a port; a second server is told that it is taken', async () => {

@@ -94,7 +94,7 @@ class YamlReader {
 
   /** The document as data with places; undefined when it cannot be read. */
   root(): Placed | undefined {
-    for (const error of this.#document.errors) this.problem(this.#placeAt(error.pos[0]), firstLine(error.message));
+    for (const error of this.#document.errors) this.problem(this.#placeAt(error.pos[0]), problemText(error.message));
     if (this.#document.errors.length > 0) return undefined;
     const { contents } = this.#document;
     return contents === null ? undefined : this.#placed(contents, this.#placeOf(contents), 0);
@@ -288,7 +288,10 @@ function textsOf(placed: Placed): string[] {
   return values.filter((value) => value !== null && value !== undefined).map(String);
 }
 
-const firstLine = (text: string): string => text.split('\n', 1)[0] ?? '';
+/** The library runs out of stack before it is our turn to count; how deep that is depends on who called. */
+function problemText(text: string): string {
+  return text.startsWith('Maximum call stack') ? `nested deeper than ${MAX_DEPTH}` : (text.split('\n', 1)[0] ?? '');
+}
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

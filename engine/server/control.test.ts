@@ -168,6 +168,21 @@ describe('control server', () => {
         await until(() => server.figures.requestsWaiting === 0);
       }));
 
+    for (const [name, begun] of [
+      ['headers', 'GET /health HTTP/1.1\r\nhost: localhost\r\n'],
+      ['a body', `POST /api/v1/dlq/drop HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n`],
+      ['nothing at all', ''],
+    ] as const)
+      test(`${name} that does not come in time: 408, closed`, () =>
+        slow({ requestMs: 30 }, async ({ address }) => {
+          const socket = await open(address);
+          let answer = '';
+          socket.on('data', (data) => (answer += data.toString()));
+          socket.write(begun);
+          await once(socket, 'close');
+          if (name === 'headers') assert.match(answer, /^HTTP\/1.1 408 /);
+        }));
+
     test('strangers do not make anybody wait', () =>
       slow({ requests: 1 }, async ({ address, server }) => {
         const { statusCode, body } = await request(`${address}/api/v1/status`);

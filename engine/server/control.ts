@@ -4,7 +4,7 @@ import { MillraceError } from '../errors.ts';
 import { listenError } from '../net/listen.ts';
 import type { Readiness } from '../telemetry/observer.ts';
 import { CONTENT_TYPE } from '../telemetry/prometheus.ts';
-import { Admission, type AdmissionLimits, type ControlFigures } from './admission.ts';
+import { Admission, type ControlFigures } from './admission.ts';
 import { addDeadLetterRoutes, type DeadLetterService } from './dead-letters.ts';
 
 export interface ControlOptions {
@@ -16,11 +16,11 @@ export interface ControlOptions {
   readonly metrics: () => Promise<string>;
   readonly ready: () => Promise<Readiness>;
   readonly deadLetters?: DeadLetterService;
-  readonly limits?: Partial<AdmissionLimits>;
+  readonly limits?: Partial<typeof CONTROL_LIMITS>;
 }
 
 /** Bounds of the control API: size of a body, time for a request, connections, requests that wait for an answer. */
-export const CONTROL_LIMITS = { bodyBytes: 64 << 10, requestMs: 10_000, connections: 256, requests: 64 } as const;
+export const CONTROL_LIMITS = { bodyBytes: 64 << 10, requestMs: 10_000, connections: 256, requests: 64 };
 
 /** Names under which a browser on this machine may ask; anything else could be a page that was re-bound to us. */
 const LOCAL_HOSTS = new Set(['127.0.0.1', 'localhost', '[::1]']);
@@ -44,9 +44,19 @@ export class ControlServer {
   constructor(options: ControlOptions) {
     this.#o = options;
     this.#expected = Buffer.from(`Bearer ${options.token}`);
-    const { bodyBytes, requestMs } = CONTROL_LIMITS;
-    this.#app = Fastify({ logger: false, bodyLimit: bodyBytes, requestTimeout: requestMs, forceCloseConnections: true });
-    this.#admission = new Admission(this.#app.server, { ...CONTROL_LIMITS, ...options.limits });
+    const limits = { ...CONTROL_LIMITS, ...options.limits };
+    const { bodyBytes, requestMs } = limits;
+    this.#app = Fastify({
+      logger: false,
+      bodyLimit: bodyBytes,
+      requestTimeout: requestMs,
+      // Node looks every 30 seconds by itself.
+      http: { connectionsCheckingInterval: Math.ceil(requestMs / 10) },
+      forceCloseConnections: true,
+    });
+    // A longer time for the headers would count for the whole request: Node swaps the two.
+    this.#app.server.headersTimeout = requestMs;
+    this.#admission = new Admission(this.#app.server, limits);
     this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
     this.#app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
       const code = error instanceof MillraceError ? error.code : undefined;

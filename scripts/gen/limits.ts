@@ -93,6 +93,39 @@ const LIMITS: Readonly<Record<string, readonly Limit[]>> = {
       'millrace_source_tail_over_max_files',
     ),
     fixed('patterns that `{a,b}` of a path stands for', 'collectors/tail/paths.ts', 'BRACES_MAX', '', 'an error of `check`'),
+    field('http.body_size_limit', 'body of a request', 'status 413', 'millrace_source_http_refused_requests_total'),
+    field(
+      'http.decompression_size_limit',
+      'compressed body of a request, unpacked',
+      'status 413',
+      'millrace_source_http_refused_requests_total',
+    ),
+    field(
+      'http.pending_body_limit',
+      'bodies that are being received, all together',
+      'status 503, the client may try again',
+      'millrace_source_http_busy_requests_total',
+    ),
+    field('http.max_connections', 'connections to http', 'closed at once', 'millrace_source_http_refused_connections_total'),
+    field('http.request_timeout', 'time for a request to come in', 'status 408, connection closed'),
+    field(
+      'syslog.message_length_limit',
+      'message of syslog',
+      'over TCP left out, a datagram is cut',
+      `${DROPPED}{reason="message too long"}`,
+    ),
+    field(
+      'syslog.max_connections',
+      'connections to syslog',
+      'closed at once',
+      'millrace_source_syslog_refused_connections_total',
+    ),
+    field(
+      'syslog.receive_buffer_size',
+      'datagrams of syslog in the kernel',
+      'dropped by the kernel',
+      'millrace_source_syslog_kernel_drops',
+    ),
     field('statsd.max_line', 'line of StatsD', 'counted as bad', 'millrace_source_statsd_bad_lines_total'),
     field('statsd.max_name', 'name of StatsD with its tags', 'counted as bad', 'millrace_source_statsd_bad_lines_total'),
     field('statsd.max_series', 'names of StatsD', 'samples of new names refused', 'millrace_source_statsd_refused_total'),
@@ -281,7 +314,7 @@ const LIMITS: Readonly<Record<string, readonly Limit[]>> = {
   ],
   'Control API': [
     fixed('body of a request', 'engine/server/control.ts', 'bodyBytes', 'bytes', 'status 413'),
-    fixed('time for a request to come in', 'engine/server/control.ts', 'requestMs', 'ms', 'connection closed'),
+    fixed('time for a request to come in', 'engine/server/control.ts', 'requestMs', 'ms', 'status 408, connection closed'),
     fixed(
       'connections',
       'engine/server/control.ts',
