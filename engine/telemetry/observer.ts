@@ -46,7 +46,9 @@ export class Observer {
 
   /** The books as they are now, or were a moment ago. */
   async look(): Promise<readonly ComponentStatus[]> {
-    if (this.#o.clock.now() - this.#lookedMs >= FRESH_MS) {
+    const ageMs = this.#o.clock.now() - this.#lookedMs;
+    // Below 0: the clock was set back.
+    if (ageMs >= FRESH_MS || ageMs < 0) {
       this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
       await this.#looking;
     }

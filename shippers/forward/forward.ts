@@ -134,7 +134,13 @@ class ForwardOutput implements Output {
   #isUp({ failedMs }: Server): boolean {
     if (failedMs === undefined) return true;
     // With heartbeats it takes one that got through.
-    return this.#config.heartbeat_type === 'none' && this.#ctx.clock.now() - failedMs >= this.#config.recover_wait;
+    return this.#config.heartbeat_type === 'none' && this.#hasWaited(failedMs);
+  }
+
+  /** A clock that was set back makes the wait no longer. */
+  #hasWaited(failedMs: number): boolean {
+    const passedMs = this.#ctx.clock.now() - failedMs;
+    return passedMs >= this.#config.recover_wait || passedMs < 0;
   }
 
   #failed(server: Server, reason: string): void {
@@ -157,11 +163,9 @@ class ForwardOutput implements Output {
   }
 
   #askFailed(): void {
-    const { recover_wait } = this.#config;
-    const { clock } = this.#ctx;
     for (const server of this.#servers) {
       const { failedMs, isBeingAsked, node } = server;
-      if (failedMs === undefined || isBeingAsked || clock.now() - failedMs < recover_wait) continue;
+      if (failedMs === undefined || isBeingAsked || !this.#hasWaited(failedMs)) continue;
       server.isBeingAsked = true;
       // A probe does not reject: its failure is its value.
       void node.probe(this.#abort.signal).then((trouble) => {
