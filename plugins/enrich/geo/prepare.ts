@@ -94,7 +94,7 @@ async function make(task: Task): Promise<void> {
 
 if (import.meta.main) {
   const task = JSON.parse(process.argv[2] ?? '{}') as Task;
-  const options = { ...task, dataDir: task.dataDir, clock: { now: () => Date.now() } };
+  const options = { ...task, dataDir: task.dataDir, clock: systemClock };
   openDefault(options);
   // A place that cannot be written to is a warning there; here it is all that was wanted.
   if (missingDefault(options) !== undefined) throw new Error('the file could not be written');
