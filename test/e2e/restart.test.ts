@@ -38,6 +38,10 @@ const config = (folder: string): string => `<source>
 <match metrics.**>
   @type file
   path ${folder}/metrics.log
+  <inject>
+    time_key time
+    time_type unixtime
+  </inject>
   <buffer>
     flush_mode immediate
     retry_wait 0.2s
