@@ -2,7 +2,7 @@
  * `npm run bench -- pipeline [SCENARIO...]`: the real program between a sender and a sink that do not limit it, in CPU seconds
  * for a million events, beside a plain-object pipeline and a calibration loop in the same run. See docs/performance.md.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -63,11 +63,9 @@ async function main(): Promise<number> {
     });
   try {
     mkdirSync(built, { recursive: true });
-    // It says that the compiled files are modules, and which version they are.
-    copyFileSync(join(ROOT, 'package.json'), join(built, 'package.json'));
     const millrace: Millrace = values.stripped
-      ? { entry: join(ROOT, 'cli', 'main.ts'), how: 'stripped', folder }
-      : { entry: compile(join(built, 'dist')), how: 'compiled', folder };
+      ? { entry: join(ROOT, 'bin', 'millrace.cjs'), how: 'stripped', folder }
+      : { entry: compile(built), how: 'compiled', folder };
     const chosen = choose();
     if (chosen === undefined) return 64;
     const results = await measure(millrace, chosen);

@@ -22,21 +22,27 @@ export interface Subject {
 
 /** How millrace is run. */
 export interface Millrace {
-  /** Of the entry: dist/cli/main.js or cli/main.ts. */
+  /** The launcher, beside the compiled files or beside the sources. */
   readonly entry: string;
   readonly how: 'compiled' | 'stripped';
   /** Directory that belongs to the run; each scenario gets a folder in it. */
   readonly folder: string;
 }
 
-/** Compiles the sources of this checkout into `target`, which has to lie where their packages are found. */
-export function compile(target: string): string {
-  const { status } = spawnSync(process.execPath, [join(ROOT, 'scripts', 'build.ts'), target], {
+/**
+ * Makes of this checkout what the package holds, in a folder that has to lie where its packages are found.
+ *
+ * @returns the launcher
+ */
+export function compile(folder: string): string {
+  // It says that the compiled files are modules, and which version they are.
+  for (const name of ['package.json', 'bin']) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  const { status } = spawnSync(process.execPath, [join(ROOT, 'scripts', 'build.ts'), join(folder, 'dist')], {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   if (status !== 0) throw new Error('the sources cannot be compiled');
-  return join(target, 'cli', 'main.js');
+  return join(folder, 'bin', 'millrace.cjs');
 }
 
 export function millraceArgs({ entry, folder }: Millrace, config: string, name: string): string[] {

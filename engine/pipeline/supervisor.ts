@@ -37,6 +37,8 @@ export interface SupervisorOptions {
   readonly onEnded?: () => void;
 }
 
+/** Batches make few objects: V8's usual 48 MB for young ones are 30 MB more in memory and no less CPU time. */
+const YOUNG_MB_MAX = 12;
 const STATUS_TIMEOUT_MS = 5000;
 /** Longer than the time limits of outputs for one request. */
 const REPLAY_TIMEOUT_MS = 120_000;
@@ -95,7 +97,11 @@ export class Supervisor {
   #seat(id: number, isOrphan: boolean): Seat {
     const { entry, setup, workers } = this.#o;
     const workerData: WorkerSetup = { ...setup, worker: { id, count: workers }, isOrphan };
-    const thread = new Worker(entry, { workerData, name: `pipeline-${id}` });
+    const thread = new Worker(entry, {
+      workerData,
+      name: `pipeline-${id}`,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB_MAX },
+    });
     const seat: Seat = { id, isOrphan, thread, ended: false, isDead: false, last: [] };
     thread.on('message', (message: FromWorker) => this.#hear(seat, message));
     thread.on('error', (error) => this.#crashed(seat, error instanceof Error ? error : new Error(String(error))));
