@@ -14,6 +14,7 @@ describe('reading', () => {
     [line('/a', '0000000000000010', '000000000000000a'), false, [['/a', 16, 10n]], 0],
     [line('/a b/中.log', 'FF', 'aB'), false, [['/a b/中.log', 255, 171n]], 0],
     [line('/a', 'ffffffffffffffff', '0a'), false, [], 0],
+    [line('/a', 'fffffffffffffffb', '0a'), false, [], 1],
     [
       line('/a', '1', '1') + line('/b', '2', '2') + line('/a', '3', '3'),
       false,

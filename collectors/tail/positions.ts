@@ -40,6 +40,11 @@ export function readPositions(text: string, followsInodes: boolean): { positions
     const [, path = '', offset, inode] = parts;
     const position = { path, offset: Number(BigInt(`0x${offset}`)), inode: BigInt(`0x${inode}`) };
     if (BigInt(`0x${offset}`) === UNWATCHED) continue;
+    if (!Number.isSafeInteger(position.offset)) {
+      // No file is that large: somebody else's number, or damage.
+      unreadable++;
+      continue;
+    }
     const key = keyOf(position, followsInodes);
     // Taken out first: the later line also has the later place.
     found.delete(key);

@@ -14,7 +14,7 @@ import type { Chunk } from '../component.ts';
 import type { Batch, Place } from '../events/batch.ts';
 import { ByteWriter } from '../events/byte-writer.ts';
 import { IdWriter } from '../events/event-id.ts';
-import { decode, EventTimeValue, Extension, headerBytes, MsgpackReader, skipValue } from '../events/msgpack.ts';
+import { arrayCount, decode, EventTimeValue, Extension, headerBytes, MsgpackReader, skipValue } from '../events/msgpack.ts';
 
 /** What an output hands over that will never be delivered: every event of the batch becomes a letter. */
 export interface DeadLetter {
@@ -132,7 +132,8 @@ function letterOf(raw: Record<string, unknown>): Letter | undefined {
   if (typeof tag !== 'string' || typeof event !== 'string' || typeof buried !== 'string') return undefined;
   const bytes = Buffer.from(event, 'base64');
   const buriedMs = Date.parse(buried);
-  if (skipValue(bytes, 0, bytes.length) !== bytes.length || Number.isNaN(buriedMs)) return undefined;
+  if (arrayCount(bytes, 0, bytes.length) !== 2 || skipValue(bytes, 0, bytes.length) !== bytes.length) return undefined;
+  if (Number.isNaN(buriedMs)) return undefined;
   const place = Array.isArray(raw['place']) ? (raw['place'] as unknown[]) : undefined;
   return {
     id,
