@@ -7,6 +7,7 @@ export class CarbonSink {
   readonly #points = new Map<string, number>();
   /** Points that came for a series and a time that had one already. */
   rewritten = 0;
+  taken = 0;
   /** True: connections are broken, and what has come over them is forgotten. */
   breaks = false;
   readonly problems: string[] = [];
@@ -56,6 +57,7 @@ export class CarbonSink {
       return;
     }
     const key = `${found[1] as string} ${found[3] as string}`;
+    this.taken++;
     if (this.#points.has(key)) this.rewritten++;
     this.#points.set(key, Number(found[2]));
   }

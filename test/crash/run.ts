@@ -20,7 +20,7 @@ export interface RunOptions {
   readonly directory: string;
   /** Level of the source; undefined: whatever is the default. */
   readonly durability: 'memory' | 'os' | 'fsync' | undefined;
-  /** Everything must have come through so soon after the sender has stopped. */
+  /** Everything must have come through when nothing has come for so long. */
   readonly settlesMs?: number;
 }
 
@@ -32,7 +32,8 @@ export interface RunReport extends Verdict {
 
 /** Fresh events must come through so soon after a fault. */
 const FLOWS_MS = 20_000;
-const SETTLES_MS = 20_000;
+const SETTLES_MS = 15_000;
+const SETTLES_MAX_MS = 120_000;
 const EXIT_DISK_FULL = 74;
 
 export async function crashRun(options: RunOptions): Promise<RunReport> {
@@ -283,9 +284,18 @@ class CrashRun {
     this.#tell('stopped');
   }
 
+  /** Waits as long as something still comes, and then a while. */
   async #lookUntil(isDone: (verdict: Verdict) => boolean): Promise<void> {
     const began = performance.now();
-    while (!isDone(this.#look()) && performance.now() - began < this.#settlesMs) await sleep(100);
+    let movedMs = began;
+    let seen = '';
+    while (!isDone(this.#look()) && performance.now() - movedMs < this.#settlesMs && performance.now() - began < SETTLES_MAX_MS) {
+      await sleep(100);
+      const { documents, repeats } = this.#bulk;
+      const now = `${documents} ${repeats} ${this.#carbon.taken}`;
+      if (now !== seen) movedMs = performance.now();
+      seen = now;
+    }
     this.#tell(`waited ${Math.round(performance.now() - began)} ms for the rest`);
   }
 
