@@ -1,6 +1,6 @@
 /** One crash run: sender, millrace, judge; the faults of a plan; and what is found in the end. */
 import { fork, type ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -302,7 +302,8 @@ class CrashRun {
   #look(): Verdict {
     const { stored, kinds } = this.#bulk;
     const verdict = judge({
-      ledger: readLedger(readFileSync(this.#ledger, 'utf8')),
+      // A run that broke off before its sender began has none.
+      ledger: readLedger(existsSync(this.#ledger) ? readFileSync(this.#ledger, 'utf8') : ''),
       idsOf: (key) => stored.get(key)?.ids ?? [],
       held: stored.keys(),
       counts: Array.from(kinds, ([kind, documents]) => ({ kind, documents, counted: this.#carbon.sum(`events.${kind}`) })),
