@@ -9,7 +9,7 @@ import type { DaemonStatus } from '../../cli/daemon.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../cli/main.ts');
 const CLOCK = resolve(import.meta.dirname, 'clock-jump.ts');
-const START_MS = 20_000;
+const START_MS = 60_000;
 const STOP_MS = 40_000;
 const LOOK_MS = 20;
 

@@ -31,7 +31,7 @@ export interface RunReport extends Verdict {
 }
 
 /** Fresh events must come through so soon after a fault. */
-const FLOWS_MS = 20_000;
+const FLOWS_MS = 60_000;
 const SETTLES_MS = 15_000;
 const SETTLES_MAX_MS = 120_000;
 const EXIT_DISK_FULL = 74;
