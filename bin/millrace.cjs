@@ -70,14 +70,17 @@ function runHere(entry) {
 
 /** Runs `node entry ARGS` as a child that shares our terminal, passes signals on, and ends as the child ends. */
 function handOver(node, entry) {
-  var child = childProcess.spawn(node, [entry].concat(process.argv.slice(2)), { stdio: 'inherit' });
+  var child;
   // A terminal sends SIGINT and SIGQUIT to the child as well; sent again they would count as "at once, please".
   var fromTerminal = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT'] : [];
+  // Before the child is there: on a busy machine it may be up, and be ended by somebody, before we have gone on. What comes
+  // is heard after this turn, when there is a child.
   ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'].forEach(function (signal) {
     process.on(signal, function () {
       if (fromTerminal.indexOf(signal) < 0) child.kill(signal);
     });
   });
+  child = childProcess.spawn(node, [entry].concat(process.argv.slice(2)), { stdio: 'inherit' });
   child.on('error', function (error) {
     fail('the bundled Node.js ' + node + ' cannot be started: ' + error.message);
   });
